@@ -1,0 +1,91 @@
+"""`gate demo`: a portal, its verify API and the gate on two sites, in one process.
+
+The gate is the one that `gate serve` runs, over sockets; only its settings are made here.
+"""
+
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from gate.demo.portal import make_portal
+from gate.keys import new_key
+from gate.server import (
+    Prepared,
+    listening,
+    logging_to_standard_error,
+    prepare,
+    run,
+    running,
+    signalled,
+)
+from gate.settings import (
+    CacheSettings,
+    FrameSettings,
+    LogSettings,
+    ServerSettings,
+    SessionSettings,
+    Settings,
+    SiteSettings,
+    VerifySettings,
+)
+from gate.writer import LineWriter
+
+_HERE = Path(__file__).resolve().parent
+_PLACES = (_HERE / "site", _HERE.parent.parent / "site")
+"""Where the handbook lies: inside an installed package, or beside it in a checkout."""
+
+_GREETING = """\
+Docs Gate demo
+
+  the portal      {portal}
+  the docs alone  {docs}   (closed: 401)
+
+To try
+  1. Open the portal and sign in as a colleague: the handbook opens in a frame.
+  2. Sign in as a former colleague: the verify API says no.
+  3. Sign in as a visitor: after a minute the next page asks again, and is refused.
+
+One line follows for every request to the gate. Ctrl-C ends everything.
+"""
+
+
+def main(port: int, portal_port: int) -> int:
+    """Run until Ctrl-C. Raises `ServeProblem` for a taken port."""
+    prepared = prepare(demo_settings(port, portal_port))
+    output = LineWriter(sys.stdout.fileno())
+    with logging_to_standard_error("warning"):
+        try:
+            run(_serve(prepared, output, portal_port))
+        finally:
+            output.close()
+    return 0
+
+
+def demo_settings(port: int, portal_port: int) -> Settings:
+    """Two different sites to a browser: the portal is on localhost, the gate on 127.0.0.1."""
+    portal = f"http://localhost:{portal_port}"
+    root = next((place for place in _PLACES if place.is_dir()), _PLACES[0])
+    return Settings(
+        server=ServerSettings(host="127.0.0.1", port=port, shutdown_grace=2),
+        site=SiteSettings(root=root),
+        verify=VerifySettings(url=f"http://127.0.0.1:{portal_port}/api/verify", active="/active"),
+        cache=CacheSettings(ttl=30),
+        session=SessionSettings(keys=(SecretStr(new_key()),)),
+        frame=FrameSettings(allowed_origins=(portal,)),
+        log=LogSettings(format="console", subject="plain"),
+    )
+
+
+async def _serve(prepared: Prepared, output: LineWriter, portal_port: int) -> None:
+    settings = prepared.settings
+    docs = f"http://127.0.0.1:{settings.server.port}"
+    portal = make_portal(docs)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(
+            listening(portal, "127.0.0.1", portal_port, key="--portal-port")
+        )
+        await stack.enter_async_context(running(prepared, output, key="--port"))
+        output.write(_GREETING.format(portal=settings.frame.allowed_origins[0], docs=docs).encode())
+        await signalled()

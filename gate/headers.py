@@ -1,0 +1,55 @@
+"""Framing, caching and hardening headers, on every response the application makes.
+
+One hook, because only `on_response_prepare` sees them all: raised errors, 304s decided while a file
+is being prepared, and 500s.
+"""
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from gate.scope import scope_of
+from gate.settings import FrameSettings, ServerSettings
+
+NO_STORE = "no-store"
+_NEVER_STORED = frozenset({303, 401, 403, 429, 503})
+_RENEWING = frozenset({200, 304})
+_HSTS = "max-age=31536000"
+
+
+def frame_ancestors(frame: FrameSettings) -> str:
+    """The Content-Security-Policy that says who may frame us. `'self'` stands beside the allowed
+    origins, because browsers hold the rule against every ancestor, our own frames included."""
+    sources = [*frame.allowed_origins, "'self'"] if frame.allowed_origins else ["'none'"]
+    return "frame-ancestors " + " ".join(sources)
+
+
+class ResponseHeaders:
+    """The hook, with all that does not depend on the request made in advance."""
+
+    def __init__(self, server: ServerSettings, frame: FrameSettings) -> None:
+        self._fixed: CIMultiDict[str] = CIMultiDict(
+            {
+                "Server": "docs-gate",
+                "Content-Security-Policy": frame_ancestors(frame),
+                "X-Content-Type-Options": "nosniff",
+                "Referrer-Policy": "same-origin",
+                "Cross-Origin-Resource-Policy": "same-origin",
+            }
+        )
+        if server.public_url.startswith("https:"):
+            self._fixed["Strict-Transport-Security"] = _HSTS
+
+    async def on_prepare(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Connected to `on_response_prepare`."""
+        headers = response.headers
+        headers.update(self._fixed)
+        scope = scope_of(request)
+        if scope is not None and scope.renewal is not None and response.status in _RENEWING:
+            headers["Set-Cookie"] = scope.renewal
+        # default deny for caches too: whoever may be stored has said so
+        if (
+            response.status in _NEVER_STORED
+            or "Set-Cookie" in headers
+            or "Cache-Control" not in headers
+        ):
+            headers["Cache-Control"] = NO_STORE

@@ -1,0 +1,293 @@
+"""The corridor that every request walks: scope, error pages, guard.
+
+Default deny: a path of the site is answered only after `Access.decide`, unless the index calls it
+public; a route of the gate's own is answered by its handler, which is public by its place in
+`app.py`'s list.
+"""
+
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from urllib.parse import unquote
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from gate import session as sessions
+from gate import tokens
+from gate.access import Access, Decision
+from gate.answers import Answers
+from gate.intake import (
+    AllowedOrigins,
+    Reader,
+    Target,
+    differ,
+    framed_by,
+    is_navigation,
+    may_take_query,
+    origin_of,
+    return_path,
+    target_of,
+)
+from gate.outcome import Outcome
+from gate.proxies import Proxies
+from gate.scope import SCOPE, Scope
+from gate.serving import Files
+from gate.session import Session, SessionSeal
+from gate.site import Entry, Redirect, Site
+
+log = logging.getLogger(__name__)
+
+OWN = "/-/"
+"""Everything of the gate's own lives under this path."""
+
+SITE_METHODS = ("GET", "HEAD")
+
+_PARSER_STATUSES = {
+    413: "the body is too large",
+    417: "the Expect header asks for what is not done",
+}
+
+
+class Entrance:
+    """The outermost layer: makes the scope, and an answer out of every exception."""
+
+    def __init__(self, answers: Answers, proxies: Proxies, origins: AllowedOrigins) -> None:
+        self._answers = answers
+        self._proxies = proxies
+        self._origins = origins
+
+    @web.middleware
+    async def walk(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        target = target_of(request.raw_path)
+        scope = self._scope(request, target)
+        request[SCOPE] = scope
+        if target is None or not _has_one_host(request):
+            return self._answers.malformed(request, scope, 400, "the address cannot be read")
+        request[TARGET] = target
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            return self._of_http(request, scope, error)
+        except Exception:
+            log.exception("request %s failed", scope.request_id)
+            return self._answers.failed(request, scope)
+
+    def _scope(self, request: web.Request, target: Target | None) -> Scope:
+        asker = self._proxies.asker(request.remote or "", request.headers, scheme=request.scheme)
+        return Scope(
+            path=target.path if target else "",
+            address=asker.address,
+            origin=self._origins.own(asker.scheme, asker.host),
+            begun=time.perf_counter(),
+        )
+
+    def _of_http(
+        self, request: web.Request, scope: Scope, error: web.HTTPException
+    ) -> web.Response:
+        """What aiohttp raises: a file that vanished, a body that is too large, no route."""
+        if error.status in _PARSER_STATUSES:
+            detail = _PARSER_STATUSES[error.status]
+            return self._answers.malformed(request, scope, error.status, detail)
+        if error.status in (403, 404, 405):
+            return self._answers.not_found(request, scope)
+        log.error("request %s: unexpected %s", scope.request_id, error.status)
+        return self._answers.failed(request, scope)
+
+
+TARGET = web.RequestKey("target", Target)
+"""The key of the target in a request."""
+
+
+def _has_one_host(request: web.Request) -> bool:
+    # RFC 9112, section 3.2: a missing or second Host is 400
+    hosts = request.headers.getall("Host", ())
+    return len(hosts) == 1 or (not hosts and request.version < (1, 1))
+
+
+class Guard:
+    """The innermost layer: gate routes to their handlers, everything else to the site, after the
+    decision."""
+
+    def __init__(
+        self,
+        *,
+        routes: Mapping[str, tuple[str, ...]],
+        site: Site,
+        access: Access,
+        seal: SessionSeal,
+        reader: Reader,
+        origins: AllowedOrigins,
+        answers: Answers,
+        recent: "RecentIntakes",
+    ) -> None:
+        self._routes = routes
+        self._site = site
+        self._files = Files(site)
+        self._access = access
+        self._seal = seal
+        self._reader = reader
+        self._origins = origins
+        self._answers = answers
+        self._recent = recent
+
+    @web.middleware
+    async def walk(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        scope, target = request[SCOPE], request[TARGET]
+        queried = self._reader.query_tokens(target.query)
+        bearers = self._reader.bearer_tokens(request.headers)
+        if (queried or bearers) and differ([*queried, *bearers]):
+            return self._answers.malformed(request, scope, 400, "two different tokens came at once")
+        resource = request.match_info.route.resource
+        methods = self._routes.get(resource.canonical) if resource is not None else None
+        if methods is not None:
+            return await self._own(request, scope, methods, handler)
+        if unquote(target.path).startswith(OWN):
+            scope.outcome = Outcome.PUBLIC
+            return self._answers.not_found(request, scope)
+        if request.method not in SITE_METHODS:
+            return self._answers.wrong_method(request, scope, SITE_METHODS)
+        if queried and not bearers and may_take_query(request.method, request.headers):
+            return await self._intake(request, scope, target, queried[0])
+        return await self._read(request, scope, target, bearers, handler)
+
+    async def _own(
+        self, request: web.Request, scope: Scope, methods: tuple[str, ...], handler: Handler
+    ) -> web.StreamResponse:
+        if request.method not in methods:
+            return self._answers.wrong_method(request, scope, methods)
+        scope.outcome = Outcome.PUBLIC
+        return await handler(request)
+
+    async def _read(
+        self,
+        request: web.Request,
+        scope: Scope,
+        target: Target,
+        bearers: list[str],
+        handler: Handler,
+    ) -> web.StreamResponse:
+        found = self._site.lookup(target.path)
+        public = found is not None and found.public
+        session = None if bearers else await sessions.current(request)
+        bearer = tokens.parse(bearers[0]) if bearers else None
+        if bearers and bearer is None and not public:
+            decision = Decision(Outcome.REFUSED)
+        else:
+            decision = await self._access.decide(session, bearer=bearer, public=public)
+        scope.outcome, scope.subject = decision.outcome, decision.subject
+        scope.verify_ms = decision.verify_ms
+        match decision.outcome:
+            case Outcome.ALLOWED | Outcome.PUBLIC | Outcome.STALE:
+                return await self._serve(request, scope, target, found, decision, handler)
+            case Outcome.NO_TOKEN if self._lost_cookie(request, scope, target):
+                return self._answers.denied(request, scope, decision, page="no_cookie")
+            case _:
+                return self._answers.denied(request, scope, decision)
+
+    async def _serve(
+        self,
+        request: web.Request,
+        scope: Scope,
+        target: Target,
+        found: Entry | Redirect | None,
+        decision: Decision,
+        handler: Handler,
+    ) -> web.StreamResponse:
+        if isinstance(found, Redirect):
+            return self._files.redirect(found, target.query)
+        if found is None:
+            if self._site.missing is None:
+                return self._answers.not_found(request, scope)
+            return await self._files.entry(request, self._site.missing, handler, status=404)
+        if found.page and decision.session is not None:
+            scope.renewal = self._seal.set_cookie(decision.session)
+        return await self._files.entry(request, found, handler)
+
+    async def _intake(
+        self, request: web.Request, scope: Scope, target: Target, text: str
+    ) -> web.StreamResponse:
+        framer = framed_by(request.headers)
+        if framer is not None and not self._origins.knows(origin_of(framer), own=scope.origin):
+            return self._answers.forbidden(request, scope, "forbidden_frame")
+        rest = self._reader.without_token(target.query)
+        location = return_path(target.path, rest, self._site)
+        answer = await take_token(request, scope, text, self._access, self._seal, self._answers)
+        if answer is not None:
+            return answer
+        self._recent.note(_who(request, scope, location))
+        return self._answers.see_other(location)
+
+    def _lost_cookie(self, request: web.Request, scope: Scope, target: Target) -> bool:
+        """Whether this browser was given a cookie for this very page and did not bring it back."""
+        if not is_navigation(request.headers) or self._seal.name in request.headers.get(
+            "Cookie", ""
+        ):
+            return False
+        address = f"{target.path}?{target.query}" if target.query else target.path
+        return self._recent.take(_who(request, scope, address))
+
+
+def _who(request: web.Request, scope: Scope, location: str) -> tuple[str, str, str]:
+    return scope.address, request.headers.get("User-Agent", ""), location
+
+
+async def take_token(
+    request: web.Request,
+    scope: Scope,
+    text: str,
+    access: Access,
+    seal: SessionSeal,
+    answers: Answers,
+) -> web.StreamResponse | None:
+    """Judge a token that came in and let the response carry the new session.
+
+    None when it was good: the caller says where to go. Only a refused token deletes the cookie.
+    """
+    token = tokens.parse(text)
+    held: Session | None = await sessions.current(request)
+    if token is None:
+        decision = Decision(Outcome.REFUSED)
+    elif not seal.fits(seal.new(token, expires=None, subject=None)):
+        return answers.too_long(request, scope)
+    else:
+        decision = await access.admit(token, held)
+    scope.outcome, scope.subject = decision.outcome, decision.subject
+    scope.verify_ms = decision.verify_ms
+    if decision.outcome is Outcome.INTAKE:
+        if decision.session is not None:
+            if not seal.fits(decision.session):
+                return answers.too_long(request, scope)
+            await sessions.begin(request, decision.session)
+        return None
+    if decision.outcome is Outcome.REFUSED:
+        await sessions.end(request)
+    # a form cannot be sent again by a link
+    again = decision.outcome is Outcome.UNAVAILABLE and request.method == "POST"
+    return answers.denied(request, scope, decision, page="unavailable_form" if again else None)
+
+
+class RecentIntakes:
+    """Intakes of the last seconds, to tell a browser that kept no cookie from a stranger.
+
+    Bounded; what is forgotten costs only a less helpful page.
+    """
+
+    LIMIT = 4096
+    SECONDS = 15.0
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._noted: OrderedDict[tuple[str, str, str], float] = OrderedDict()
+
+    def note(self, who: tuple[str, str, str]) -> None:
+        """Remember an intake by address, browser and where it was sent."""
+        self._noted[who] = self._clock() + self.SECONDS
+        self._noted.move_to_end(who)
+        if len(self._noted) > self.LIMIT:
+            self._noted.popitem(last=False)
+
+    def take(self, who: tuple[str, str, str]) -> bool:
+        """Whether it is remembered; then it is forgotten."""
+        return self._noted.pop(who, 0.0) > self._clock()

@@ -1,0 +1,205 @@
+"""The access log: one line a response, whatever the response.
+
+The line is made from the scope, never from the request's query, cookies or Authorization, so a
+secret cannot be in it. Field names follow OpenTelemetry's semantic conventions for HTTP.
+"""
+
+import asyncio
+import hashlib
+import hmac
+import json
+import logging
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Protocol
+
+from aiohttp import web
+from aiohttp.abc import AbstractAccessLogger
+
+from gate.outcome import Outcome
+from gate.scope import Scope, new_request_id, scope_of
+from gate.settings import LogSettings
+
+FLUSH_SECONDS = 0.05
+"""Lines are handed to the writer in batches: waking its thread costs more than a line."""
+
+_MAX_TEXT = 512
+_quote = json.JSONEncoder(ensure_ascii=True).encode
+# a query whose question mark was encoded by mistake is a query all the same
+_QUERY = re.compile(r"\?|#|%3f|%23", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What is told of one response."""
+
+    time: float
+    method: str
+    path: str
+    status: int
+    size: int
+    address: str
+    agent: str
+    outcome: str
+    subject: str | None
+    verify_ms: float | None
+    request_id: str
+    duration_ms: float
+
+
+class Output(Protocol):
+    """Where lines go; writing must not block."""
+
+    def write(self, lines: bytes, count: int = 1) -> None:
+        """Take whole lines, `count` of them."""
+
+
+class AccessLog:
+    """Makes lines and hands them to the writer. `secret` keys the hash of subjects."""
+
+    def __init__(
+        self,
+        settings: LogSettings,
+        writer: Output,
+        *,
+        secret: bytes,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._writer = writer
+        self._clock = clock
+        self._wanted = settings.access
+        self._format = _json_line if settings.format == "json" else _console_line
+        self._subject = lru_cache(maxsize=4096)(_subject_rule(settings.subject, secret))
+        self._batch: list[str] = []
+
+    def response(
+        self, request: web.BaseRequest, response: web.StreamResponse, seconds: float
+    ) -> None:
+        """One response was sent, or its client went away; `seconds` since the request came in."""
+        scope = scope_of(request) or _unparsed(request)
+        line = Line(
+            time=self._clock(),
+            method=request.method,
+            path=_plain(_QUERY.split(scope.path, maxsplit=1)[0]),
+            status=response.status,
+            size=response.body_length if response.prepared else 0,
+            address=scope.address,
+            agent=_plain(request.headers.get("User-Agent", "")),
+            outcome=(scope.outcome or outcome_of_status(response.status)).value,
+            subject=self._subject(scope.subject),
+            verify_ms=scope.verify_ms,
+            request_id=scope.request_id,
+            duration_ms=_milliseconds(scope, seconds),
+        )
+        if not self._batch:
+            asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
+        self._batch.append(self._format(line))
+
+    def flush(self) -> None:
+        """Hand over the lines made so far."""
+        if self._batch:
+            lines, self._batch = self._batch, []
+            self._writer.write("".join(lines).encode("utf-8", "backslashreplace"), len(lines))
+
+    def logger_class(self) -> type[AbstractAccessLogger]:
+        """The class that aiohttp wants: it makes one object for every connection."""
+        respond, wanted = self.response, self._wanted
+
+        class Logger(AbstractAccessLogger):
+            def __init__(self, logger: logging.Logger, log_format: str) -> None:
+                """Nothing to keep."""
+
+            @property
+            def enabled(self) -> bool:
+                return wanted
+
+            def log(
+                self, request: web.BaseRequest, response: web.StreamResponse, time: float
+            ) -> None:
+                respond(request, response, time)
+
+        return Logger
+
+
+def outcome_of_status(status: int) -> Outcome:
+    """For responses that were made outside the corridor: by aiohttp's parser, or by a failure."""
+    if status >= 500:
+        return Outcome.FAILED
+    return Outcome.MALFORMED if status >= 400 else Outcome.PUBLIC
+
+
+def _unparsed(request: web.BaseRequest) -> Scope:
+    return Scope(path="", address=request.remote or "", origin=None, request_id=new_request_id())
+
+
+def _milliseconds(scope: Scope, seconds: float) -> float:
+    # aiohttp measures by the loop's clock, which uvloop moves on in whole milliseconds
+    return (time.perf_counter() - scope.begun if scope.begun else seconds) * 1000
+
+
+def _subject_rule(rule: str, secret: bytes) -> Callable[[str | None], str | None]:
+    def hashed(subject: str | None) -> str | None:
+        if subject is None:
+            return None
+        return hmac.digest(secret, subject.encode("utf-8", "replace"), hashlib.sha256).hex()[:16]
+
+    if rule == "hash":
+        return hashed
+    return (lambda subject: subject) if rule == "plain" else (lambda subject: None)
+
+
+def _plain(text: str) -> str:
+    """At most 512 characters; bytes that are no UTF-8 become replacement characters."""
+    text = text[:_MAX_TEXT]
+    if text.isascii():
+        return text
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _json_line(line: Line) -> str:
+    subject, verify_ms = line.subject, line.verify_ms
+    return (
+        f'{{"timestamp":"{_timestamp(line.time)}"'
+        f',"http.request.method":{_quote(line.method)}'
+        f',"url.path":{_quote(line.path)}'
+        f',"http.response.status_code":{line.status}'
+        f',"http.response.body.size":{line.size}'
+        f',"client.address":{_quote(line.address)}'
+        f',"user_agent.original":{_quote(line.agent)}'
+        f',"gate.outcome":"{line.outcome}"'
+        + (f',"gate.subject":{_quote(subject)}' if subject is not None else "")
+        + (f',"gate.verify_ms":{verify_ms:.1f}' if verify_ms is not None else "")
+        + f',"request.id":"{line.request_id}"'
+        f',"duration_ms":{line.duration_ms:.2f}}}\n'
+    )
+
+
+def _console_line(line: Line) -> str:
+    moment = datetime.fromtimestamp(line.time).strftime("%H:%M:%S")
+    asked = "" if line.verify_ms is None else f"  asked the verify API: {line.verify_ms:.0f} ms"
+    who = f"  {_visible(line.subject)}" if line.subject else ""
+    noted = f"  request {line.request_id}" if line.status >= 500 else ""
+    return (
+        f"{moment}  {line.status}  {line.outcome:<11} {line.method:<4} {_visible(line.path)}"
+        f"  {line.duration_ms:.1f} ms{who}{asked}{noted}\n"
+    )
+
+
+def _visible(text: str) -> str:
+    """Text for a terminal: nothing in it can move the cursor."""
+    return text if text.isprintable() else _quote(text)
+
+
+@lru_cache(maxsize=2)
+def _second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _timestamp(now: float) -> str:
+    """RFC 3339 with milliseconds, in UTC."""
+    second = int(now)
+    return f"{_second(second)}.{int((now - second) * 1000):03d}Z"

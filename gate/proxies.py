@@ -1,0 +1,114 @@
+"""Who really asks, and by which address: forwarded headers, believed only from trusted proxies.
+
+Lists of forwarders are read from the right, because only what the last trusted proxy wrote is
+known to be true; everything further left may be the client's invention.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+
+from multidict import CIMultiDictProxy
+
+Network = IPv4Network | IPv6Network
+Headers = CIMultiDictProxy[str]
+
+_HOST = re.compile(r"[A-Za-z0-9._\-]+(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](?::[0-9]{1,5})?")
+# what stands between separators, which do not count inside quotes
+_ELEMENTS = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*(?:"|$))+')
+_PARAMETERS = re.compile(r'(?:[^;"]|"(?:[^"\\]|\\.)*(?:"|$))+')
+_PAIR = re.compile(r'\s*([A-Za-z]+)=(?:"((?:[^"\\]|\\.)*)"|([^;,"\s]*))\s*')
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """A client as the trusted proxies state it."""
+
+    address: str
+    scheme: str
+    host: str
+    trusted: bool
+    """Whether the connection itself came from a trusted proxy."""
+
+
+class Proxies:
+    """The networks whose forwarded headers are believed."""
+
+    def __init__(self, networks: Sequence[Network]) -> None:
+        self._networks = tuple(networks)
+
+    def __bool__(self) -> bool:
+        return bool(self._networks)
+
+    def trusts(self, address: str) -> bool:
+        """Whether an address belongs to a trusted proxy; False for what is no address."""
+        known = _address(address)
+        return known is not None and any(known in network for network in self._networks)
+
+    def asker(self, peer: str, headers: Headers, *, scheme: str) -> Asker:
+        """Who asks, given the connection's peer and the scheme it came by."""
+        host = headers.get("Host", "")
+        if not self._networks or not self.trusts(peer):
+            return Asker(peer, scheme, host, trusted=False)
+        hops = _forwarded(headers) if "Forwarded" in headers else _x_forwarded(headers)
+        address = peer
+        last: dict[str, str] = {}
+        for hop in reversed(hops):
+            last = last or hop
+            stated_address = _bare(hop.get("for", ""))
+            address = stated_address or address
+            if not stated_address or not self.trusts(stated_address):
+                break
+        proto, stated = last.get("proto", "").lower(), last.get("host", "")
+        return Asker(
+            address,
+            proto if proto in ("http", "https") else scheme,
+            stated if _HOST.fullmatch(stated) else host,
+            trusted=True,
+        )
+
+
+def _forwarded(headers: Headers) -> list[dict[str, str]]:
+    """The elements of Forwarded (RFC 7239), oldest first."""
+    elements = []
+    for element in _ELEMENTS.findall(",".join(headers.getall("Forwarded"))):
+        pairs = (_PAIR.fullmatch(pair) for pair in _PARAMETERS.findall(element))
+        elements.append(
+            {pair[1].lower(): pair[2] or pair[3] or "" for pair in pairs if pair is not None}
+        )
+    return elements
+
+
+def _x_forwarded(headers: Headers) -> list[dict[str, str]]:
+    """The X-Forwarded headers in the same form; proto and host are the last proxy's word."""
+    hops = [{"for": value} for value in _values(headers, "X-Forwarded-For")] or [{}]
+    for name, key in (("X-Forwarded-Proto", "proto"), ("X-Forwarded-Host", "host")):
+        stated = _values(headers, name)
+        if stated:
+            hops[-1][key] = stated[-1]
+    return hops
+
+
+def _values(headers: Headers, name: str) -> list[str]:
+    joined = ",".join(headers.getall(name, ()))
+    return [value.strip() for value in joined.split(",") if value.strip()]
+
+
+def _bare(node: str) -> str:
+    """An address without port and brackets; "" for what is no address."""
+    text = node.strip()
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    return text if _address(text) else ""
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address

@@ -1,0 +1,48 @@
+"""What the gate knows about one request on its way through the corridor.
+
+The scope holds nothing that may not be logged, but for the cookie to write, which the log does not
+read.
+"""
+
+import random
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from gate.outcome import Outcome
+
+_random = random.Random()  # noqa: S311 - request ids need not be secret
+
+
+def new_request_id() -> str:
+    """32 lower-case hexadecimal digits: unique, not secret."""
+    return f"{_random.getrandbits(128):032x}"
+
+
+@dataclass(slots=True)
+class Scope:
+    """Filled by the corridor, read by the headers' prepare hook and by the access log."""
+
+    path: str
+    """The path as it came, without its query."""
+    address: str
+    """The client's, as the trusted proxies state it."""
+    origin: str | None
+    """The gate's own origin as this client addressed it."""
+    begun: float = 0.0
+    """When the corridor was entered, by `time.perf_counter`; 0 where it never was."""
+    request_id: str = field(default_factory=new_request_id)
+    outcome: Outcome | None = None
+    subject: str | None = None
+    verify_ms: float | None = None
+    renewal: str | None = field(default=None, repr=False)
+    """Set-Cookie for a page that is answered with 200 or 304."""
+
+
+SCOPE = web.RequestKey("scope", Scope)
+"""The key of the scope in a request."""
+
+
+def scope_of(request: web.BaseRequest) -> Scope | None:
+    """The request's scope; None where it never reached the corridor (not parsable)."""
+    return request.get(SCOPE)

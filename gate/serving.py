@@ -1,0 +1,104 @@
+"""Files: from an entry of the index to a response, in memory or streamed.
+
+Content coding, conditions and ranges are decided by `negotiation`; aiohttp's static resource
+streams what is too large for memory.
+"""
+
+from typing import Any
+
+from aiohttp import hdrs, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.typedefs import Handler
+from multidict import CIMultiDict
+
+from gate.negotiation import Span, Unsatisfiable, none_match, single_range
+from gate.site import Entry, Redirect, Site, Variant
+
+_NOT_IN_304 = ("Content-Type", "Content-Encoding", "Accept-Ranges")
+
+
+class Files:
+    """Answers from the site."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def redirect(self, found: Redirect, query: str) -> web.Response:
+        """To the canonical path: relative, so that it holds behind a prefix, with the query."""
+        location = f"{found.location}?{query}" if query else found.location
+        return web.Response(
+            status=301, headers={"Location": location, "Cache-Control": "private, no-cache"}
+        )
+
+    async def entry(
+        self, request: web.Request, entry: Entry, stream: Handler, *, status: int = 200
+    ) -> web.StreamResponse:
+        """The file of an entry; `stream` is the handler of aiohttp's static resource."""
+        headers = request.headers
+        wants_range = status == 200 and request.method == "GET" and hdrs.RANGE in headers
+        variant = entry.identity if wants_range else entry.choose(headers.get("Accept-Encoding"))
+        if status == 200:
+            condition = headers.get("If-None-Match")
+            if condition is not None and none_match(condition, variant.etag):
+                return _not_modified(variant)
+        try:
+            span = _span(request, variant) if wants_range else None
+        except Unsatisfiable:
+            return web.Response(
+                status=416,
+                headers={"Content-Range": f"bytes */{variant.size}", "Accept-Ranges": "bytes"},
+            )
+        if variant.body is None:
+            return await self._streamed(request, variant, span, stream, status)
+        if span is None:
+            return web.Response(status=status, body=variant.body, headers=variant.headers)
+        response = web.Response(
+            status=206, body=variant.body[span.first : span.last + 1], headers=variant.headers
+        )
+        response.headers["Content-Range"] = span.content_range
+        return response
+
+    async def _streamed(
+        self,
+        request: web.Request,
+        variant: Variant,
+        span: Span | None,
+        stream: Handler,
+        status: int,
+    ) -> web.StreamResponse:
+        # the static resource follows the name once more from the root, and ends in 404 where a
+        # link has been turned elsewhere since the index was read
+        request.match_info["filename"] = variant.file
+        await stream(request)
+        return StreamedFile(self._site.root / variant.file, variant, span, status)
+
+
+def _span(request: web.Request, variant: Variant) -> Span | None:
+    return single_range(
+        request.headers["Range"], request.headers.get("If-Range"), variant.etag, variant.size
+    )
+
+
+def _not_modified(variant: Variant) -> web.Response:
+    """304 with what a 200 would have said about caching (RFC 9110, section 15.4.5)."""
+    headers = CIMultiDict(variant.headers)
+    for name in _NOT_IN_304:
+        headers.pop(name, None)
+    return web.Response(status=304, headers=headers)
+
+
+class StreamedFile(web.FileResponse):
+    """A file response that leaves coding, condition and range to us.
+
+    aiohttp's own choice of coding overlooks `gzip;q=0`, its If-Range knows no entity tags, and its
+    media types are the operating system's. So it is shown a request without those headers, but for
+    a range that was found good.
+    """
+
+    def __init__(self, path: Any, variant: Variant, span: Span | None, status: int) -> None:
+        super().__init__(path, status=status, headers=variant.headers)
+        self._seen = {"Range": f"bytes={span.first}-{span.last}"} if span else {}
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Called by the server, after every middleware."""
+        return await super().prepare(request.clone(headers=self._seen))

@@ -1,0 +1,255 @@
+"""The session: what the encrypted cookie holds, how it is sealed and opened, and the only writer
+of Set-Cookie.
+
+The cookie is `__Host-<name>`, Partitioned, and sealed with Fernet under the cookie's own keys: the
+newest seals, every one opens. Anything that does not open is no session, never an error.
+"""
+
+import base64
+import json
+import logging
+import secrets
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import aiohttp_session
+from aiohttp import web
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+
+from gate.settings import SessionSettings
+from gate.tokens import Token, parse
+
+log = logging.getLogger(__name__)
+
+# aiohttp-session 2.12 keeps its state in a request under a plain string; it is not ours to change
+warnings.filterwarnings("ignore", category=web.NotAppKeyWarning, module="aiohttp_session")
+
+MAX_COOKIE_BYTES = 4096
+"""Browsers drop larger cookies (RFC 6265, section 6.1); counted over the whole header value."""
+
+FUTURE_SECONDS = 60
+"""A cookie that claims to be younger than this is from a wrong clock or a forger: no session."""
+
+REMEMBERED = 10_000
+"""Opened cookies remembered: opening one costs more than all the rest of a warm request."""
+
+_KEY = "docs-gate"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What a browser's cookie holds. Times are Unix time in whole seconds."""
+
+    id: str
+    issued: int
+    """When the token came in: the absolute limit counts from here and never moves."""
+    renewed: int
+    """When this cookie was written: the idle limit counts from here."""
+    fingerprint: str
+    """SHA-256 of its token."""
+    token: Token | None = field(repr=False)
+    """None for a ticket, which is not kept."""
+    expires: float | None = None
+    """The end that the verify API named, for tickets."""
+    subject: str | None = None
+    """For whom, for tickets: other sessions ask the verdict."""
+
+    def holds(self, token: Token) -> bool:
+        """Whether this is the session that the token made."""
+        return secrets.compare_digest(self.fingerprint, token.fingerprint)
+
+
+class TokenTooLong(Exception):
+    """The token does not fit into the cookie."""
+
+
+class SessionSeal:
+    """Makes, seals and opens sessions. `clock` is the wall clock, Unix time in seconds."""
+
+    def __init__(
+        self, settings: SessionSettings, keys: Sequence[bytes], clock: Callable[[], float]
+    ) -> None:
+        self._fernet = MultiFernet([Fernet(base64.urlsafe_b64encode(key)) for key in keys])
+        self._settings = settings
+        self._clock = clock
+        self._opened: OrderedDict[str, Session] = OrderedDict()
+        self.name = f"__Host-{settings.cookie_name}"
+        self._attributes = "; Path=/; Secure; HttpOnly; SameSite=None; Partitioned; Max-Age="
+        self.deletion = f"{self.name}={self._attributes}0"
+
+    def new(self, token: Token, *, expires: float | None, subject: str | None) -> Session:
+        """A session for a token that was judged good. `expires` and `subject` are for tickets."""
+        now = int(self._clock())
+        ticket = not self._settings.recheck
+        return Session(
+            id=secrets.token_hex(16),
+            issued=now,
+            renewed=now,
+            fingerprint=token.fingerprint,
+            token=None if ticket else token,
+            expires=expires if ticket else None,
+            subject=subject if ticket else None,
+        )
+
+    def fits(self, session: Session) -> bool:
+        """Whether the session fits into a cookie."""
+        try:
+            self.set_cookie(session)
+        except TokenTooLong:
+            return False
+        return True
+
+    def set_cookie(self, session: Session) -> str:
+        """The Set-Cookie value, with its Max-Age. Raises `TokenTooLong`."""
+        sealed = self._fernet.encrypt(_dump(session)).decode("ascii")
+        value = f"{self.name}={sealed}{self._attributes}{self.max_age(session)}"
+        if len(value) > MAX_COOKIE_BYTES:
+            raise TokenTooLong
+        return value
+
+    def max_age(self, session: Session) -> int:
+        """Seconds that the browser keeps the cookie: the smaller of idle time and lifetime left."""
+        left = self._end(session) - self._clock()
+        return max(0, int(min(self._settings.idle_timeout, left)))
+
+    def alive(self, session: Session) -> bool:
+        """Whether the session is within its idle and absolute limits."""
+        now = self._clock()
+        return now < self._end(session) and now - session.renewed < self._settings.idle_timeout
+
+    def half_idle(self, session: Session) -> bool:
+        """Whether half the idle time has gone, so that a page view renews the cookie."""
+        return self._clock() - session.renewed >= self._settings.idle_timeout / 2
+
+    def renewed(self, session: Session) -> Session:
+        """The same session, seen now."""
+        return replace(session, renewed=int(self._clock()))
+
+    def _end(self, session: Session) -> float:
+        end = session.issued + self._settings.lifetime
+        return end if session.expires is None else min(end, session.expires)
+
+    def open(self, cookie_header: str | None) -> Session | None:
+        """The session in a Cookie header, or None. It may have run out: ask `alive`."""
+        if cookie_header is None or self.name not in cookie_header:
+            return None
+        sealed = self._sealed_value(cookie_header)
+        if sealed is None:
+            return None
+        session = self._opened.get(sealed)
+        if session is None:
+            session = self._unseal(sealed)
+            if session is None:
+                return None
+            self._remember(sealed, session)
+        if max(session.issued, session.renewed) > self._clock() + FUTURE_SECONDS:
+            return None
+        return session
+
+    def _sealed_value(self, header: str) -> str | None:
+        values = [
+            value
+            for name, _, value in (pair.strip(" \t").partition("=") for pair in header.split(";"))
+            if name == self.name
+        ]
+        # two of one name: somebody else's, or planted; which is meant cannot be known
+        if len(values) != 1 or not values[0].isascii() or len(values[0]) > MAX_COOKIE_BYTES:
+            return None
+        return values[0]
+
+    def _unseal(self, sealed: str) -> Session | None:
+        try:
+            return _load(self._fernet.decrypt(sealed))
+        except (InvalidToken, ValueError, KeyError, TypeError):
+            log.debug("a cookie did not open")
+            return None
+
+    def _remember(self, sealed: str, session: Session) -> None:
+        self._opened[sealed] = session
+        if len(self._opened) > REMEMBERED:
+            self._opened.popitem(last=False)
+
+
+def _dump(session: Session) -> bytes:
+    fields = {
+        "i": session.id,
+        "s": session.issued,
+        "r": session.renewed,
+        "h": session.fingerprint,
+        "t": session.token and session.token.text,
+        "e": session.expires,
+        "u": session.subject,
+    }
+    kept = {name: value for name, value in fields.items() if value is not None}
+    return json.dumps(kept, separators=(",", ":")).encode("utf-8")
+
+
+def _load(plain: bytes) -> Session:
+    """Raises ValueError, KeyError or TypeError for anything that `_dump` did not write."""
+    fields = json.loads(plain)
+    token = parse(fields["t"]) if "t" in fields else None
+    session = Session(
+        id=fields["i"],
+        issued=fields["s"],
+        renewed=fields["r"],
+        fingerprint=fields["h"],
+        token=token,
+        expires=fields.get("e"),
+        subject=fields.get("u"),
+    )
+    if type(session.issued) is not int or type(session.renewed) is not int:
+        raise TypeError("times are whole seconds")
+    return session
+
+
+class SessionStorage(aiohttp_session.AbstractStorage):
+    """The seal behind aiohttp-session's interface.
+
+    Its session mapping holds one `Session`; emptied, it means that the cookie is to be deleted.
+    """
+
+    def __init__(self, seal: SessionSeal) -> None:
+        super().__init__(cookie_name=seal.name)
+        self._seal = seal
+
+    async def load_session(self, request: web.Request) -> aiohttp_session.Session:
+        """Whatever the request's cookies hold; never raises."""
+        headers = request.headers.getall("Cookie", ())
+        opened = self._seal.open("; ".join(headers)) if headers else None
+        stored = aiohttp_session.Session(None, data=None, new=opened is None)
+        if opened is not None:
+            stored[_KEY] = opened
+            stored._changed = False
+        return stored
+
+    async def save_session(
+        self,
+        request: web.Request,
+        response: web.StreamResponse,
+        session: aiohttp_session.Session,
+    ) -> None:
+        """Write what a handler put or emptied. Raises `TokenTooLong`."""
+        held = session.get(_KEY)
+        value = self._seal.deletion if held is None else self._seal.set_cookie(held)
+        response.headers["Set-Cookie"] = value
+
+
+async def current(request: web.Request) -> Session | None:
+    """The request's session, opened once a request."""
+    stored = await aiohttp_session.get_session(request)
+    session: Session | None = stored.get(_KEY)
+    return session
+
+
+async def begin(request: web.Request, session: Session) -> None:
+    """Let the response to this request start the session in the browser."""
+    stored = await aiohttp_session.new_session(request)
+    stored[_KEY] = session
+
+
+async def end(request: web.Request) -> None:
+    """Let the response to this request delete the browser's cookie."""
+    stored = await aiohttp_session.get_session(request)
+    stored.invalidate()

@@ -1,0 +1,73 @@
+"""Which files of a folder may be served: the only place that walks the disk."""
+
+import logging
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+
+class TreeProblem(Exception):
+    """A folder that cannot be served. The message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A regular file below the root."""
+
+    path: Path
+    size: int
+    mtime_ns: int
+
+
+def read_tree(root: Path) -> dict[str, File]:
+    """Every regular file that may be served, by its name relative to the root, "/" between folders.
+
+    Left out: names that begin with a dot, links that lead out of the root, special files, names
+    that are not UTF-8. Raises `TreeProblem` when a folder cannot be read.
+    """
+    try:
+        return dict(_walk(root, root, "", (root,)))
+    except OSError as error:
+        raise TreeProblem(f"{root} cannot be read: {error.strerror}: {error.filename}") from None
+
+
+def _walk(
+    root: Path, folder: Path, prefix: str, above: tuple[Path, ...]
+) -> Iterator[tuple[str, File]]:
+    for item in sorted(os.scandir(folder), key=lambda item: item.name):
+        name = prefix + item.name
+        real = _within(root, Path(item.path), item.is_symlink())
+        if item.name.startswith(".") or real is None:
+            continue
+        status = real.stat()
+        if stat.S_ISDIR(status.st_mode):
+            if real not in above:
+                yield from _walk(root, real, name + "/", (*above, real))
+        elif stat.S_ISREG(status.st_mode) and _is_text(name):
+            yield name, File(real, status.st_size, status.st_mtime_ns)
+
+
+def _within(root: Path, path: Path, is_link: bool) -> Path | None:
+    """Where a path really leads, or None when it leads out of the root, to a dotfile or nowhere."""
+    if not is_link:
+        return path
+    try:
+        real = path.resolve(strict=True)
+        parts = real.relative_to(root).parts
+    except (OSError, ValueError, RuntimeError):
+        log.warning("not served: %s is a link that leaves the site or leads nowhere", path)
+        return None
+    return None if any(part.startswith(".") for part in parts) else real
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        log.warning("not served: %r is no UTF-8 name", name)
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Tests of the gate. Names state the rule that holds."""

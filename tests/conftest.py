@@ -1,0 +1,157 @@
+"""What the tests share: a site, a clock, a verify API and gates on real sockets."""
+
+import asyncio
+import base64
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from blockbuster import BlockBuster, blockbuster_ctx
+
+from gate.app import Clocks, make_app
+from gate.keys import Keys
+from gate.settings import Settings
+from gate.site import read_site
+from tests.fakes import GOOD, FakeApi, FakeClock, Lines
+
+DATA = Path(__file__).parent / "data" / "site"
+KEY = base64.urlsafe_b64encode(bytes(range(32))).decode("ascii")
+OTHER_KEY = base64.urlsafe_b64encode(bytes(range(1, 33))).decode("ascii")
+
+
+@pytest.fixture(autouse=True)
+def no_blocking_calls() -> Iterator[BlockBuster]:
+    """A call that blocks the loop fails the test that made it."""
+    with blockbuster_ctx("gate") as blockbuster:
+        yield blockbuster
+
+
+@pytest.fixture
+def docs_tree(tmp_path: Path) -> Path:
+    """A built site with everything that must not be served beside what must."""
+    root = tmp_path / "site"
+    shutil.copytree(DATA, root)
+    (root / "über uns").mkdir()
+    (root / "über uns" / "index.html").write_text("<title>Über uns</title>", encoding="utf-8")
+    (root / ".env").write_text("SECRET=1", encoding="utf-8")
+    (root / ".git").mkdir()
+    (root / ".git" / "config").write_text("[core]", encoding="utf-8")
+    outside = tmp_path / "outside.txt"
+    outside.write_text("not of the site", encoding="utf-8")
+    (root / "leak.txt").symlink_to(outside)
+    (tmp_path / "site2").mkdir()
+    (tmp_path / "site2" / "index.html").write_text("the neighbour", encoding="utf-8")
+    return root
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+async def api(aiohttp_server: Callable[[web.Application], Awaitable[TestServer]]) -> FakeApi:
+    """A verify API that says yes to `GOOD`."""
+    fake = FakeApi()
+    server = await aiohttp_server(fake.app())
+    fake.url = str(server.make_url("/verify"))
+    return fake
+
+
+class Gate:
+    """A running gate and a client without a cookie jar, so that tests say what they send."""
+
+    def __init__(self, server: TestServer, session: aiohttp.ClientSession, lines: Lines) -> None:
+        self.server = server
+        self.lines = lines
+        self._session = session
+        self.host = "127.0.0.1"
+        self.port: int = server.port or 0
+        self.origin = f"http://127.0.0.1:{self.port}"
+
+    async def request(self, method: str, path: str, **options: Any) -> aiohttp.ClientResponse:
+        """Send a request; the response's body is read, redirects are not followed."""
+        url = self.server.make_url("/")
+        target = url.with_path("/").__class__(f"{self.origin}{path}", encoded=True)
+        response = await self._session.request(method, target, allow_redirects=False, **options)
+        await response.read()
+        return response
+
+    async def get(self, path: str, **options: Any) -> aiohttp.ClientResponse:
+        return await self.request("GET", path, **options)
+
+    async def post(self, path: str, **options: Any) -> aiohttp.ClientResponse:
+        return await self.request("POST", path, **options)
+
+    async def sign_in(self, token: str = GOOD) -> dict[str, str]:
+        """An intake by query; returns the header that brings the session back."""
+        response = await self.get(f"/?token={token}")
+        assert response.status == 303, await response.text()
+        return {"Cookie": cookie_of(response)}
+
+    async def log(self) -> list[dict[str, Any]]:
+        """The access log so far; stops the gate, which writes out what waits."""
+        await self.server.close()
+        return self.lines.entries
+
+
+def cookie_of(response: aiohttp.ClientResponse) -> str:
+    """The `name=value` of the one Set-Cookie header."""
+    (header,) = response.headers.getall("Set-Cookie")
+    return header.partition(";")[0]
+
+
+MakeGate = Callable[..., Awaitable[Gate]]
+
+
+@pytest.fixture
+async def make_gate(docs_tree: Path, api: FakeApi, clock: FakeClock) -> AsyncIterator[MakeGate]:
+    """Start a gate: `await make_gate(session={"idle_timeout": 60}, keys=[KEY])`.
+
+    Keyword arguments are sections of the settings; the verify URL and the root have defaults.
+    """
+    started: list[tuple[TestServer, aiohttp.ClientSession]] = []
+
+    async def start(*, keys: tuple[str, ...] = (KEY,), **sections: dict[str, Any]) -> Gate:
+        settings = make_settings(api, docs_tree, **sections)
+        lines = Lines()
+        # a start may read files; only what serves requests may not
+        app = await asyncio.to_thread(_make, settings, Keys(keys), lines, clock)
+        server = TestServer(app)
+        await server.start_server()
+        session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False)
+        started.append((server, session))
+        return Gate(server, session, lines)
+
+    yield start
+    for server, session in started:
+        await session.close()
+        await server.close()
+
+
+def _make(settings: Settings, keys: Keys, lines: Lines, clock: FakeClock) -> web.Application:
+    site = read_site(
+        settings.site.root,
+        public=settings.site.public,
+        memory_bytes=settings.site.memory_mib << 20,
+    )
+    clocks = Clocks(clock.monotonic, clock.wall)
+    return make_app(settings, site=site, keys=keys, output=lines, clocks=clocks)
+
+
+def make_settings(api: FakeApi, root: Path, **sections: dict[str, Any]) -> Settings:
+    """Settings with a verify URL and a root unless the test names its own."""
+    verify = {"url": api.url, **sections.pop("verify", {})}
+    site = {"root": root, **sections.pop("site", {})}
+    return Settings.model_validate({**sections, "verify": verify, "site": site})
+
+
+@pytest.fixture
+async def gate(make_gate: MakeGate) -> Gate:
+    """A gate with the settings' defaults."""
+    return await make_gate()

@@ -1,0 +1,104 @@
+"""What the tests put in place of the world: a clock, a verify API on a real socket, a log's end.
+
+Nothing of the gate's own is faked.
+"""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+GOOD = "good-token"
+BAD = "bad-token"
+
+
+class FakeClock:
+    """Two clocks that stand still until they are told."""
+
+    def __init__(self) -> None:
+        self.ticks = 1_000.0
+        self.unix = 1_800_000_000.0
+
+    def monotonic(self) -> float:
+        return self.ticks
+
+    def wall(self) -> float:
+        return self.unix
+
+    def advance(self, seconds: float) -> None:
+        self.ticks += seconds
+        self.unix += seconds
+
+
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass
+class FakeApi:
+    """A verify API: a real aiohttp application whose answers a test sets.
+
+    `tokens` maps a token to the JSON it gets; others get `false`. `answer` replaces all of that.
+    """
+
+    tokens: dict[str, Any] = field(default_factory=lambda: {GOOD: True})
+    answer: Answer | None = None
+    calls: Counter[str] = field(default_factory=Counter)
+    requests: list[web.Request] = field(default_factory=list)
+    url: str = ""
+
+    @property
+    def count(self) -> int:
+        return sum(self.calls.values())
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        self.requests.append(request)
+        self.calls[request.query.get("token", "")] += 1
+        if self.answer is not None:
+            return await self.answer(request)
+        return web.json_response(self.tokens.get(request.query.get("token", ""), False))
+
+    def app(self) -> web.Application:
+        app = web.Application()
+        app.router.add_route("*", "/verify", self.handle)
+        return app
+
+    def fail(self, status: int = 500, text: str = "") -> None:
+        async def answer(request: web.Request) -> web.StreamResponse:
+            return web.Response(status=status, text=text)
+
+        self.answer = answer
+
+    def say(self, body: Any) -> None:
+        async def answer(request: web.Request) -> web.StreamResponse:
+            return web.json_response(body)
+
+        self.answer = answer
+
+    def hold(self) -> asyncio.Event:
+        """Answer nothing before the event that is returned is set."""
+        released = asyncio.Event()
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            await released.wait()
+            return web.json_response(self.tokens.get(request.query.get("token", ""), False))
+
+        self.answer = answer
+        return released
+
+
+class Lines:
+    """Where access log lines end up in tests."""
+
+    def __init__(self) -> None:
+        self.raw = b""
+
+    def write(self, lines: bytes, count: int = 1) -> None:
+        self.raw += lines
+
+    @property
+    def entries(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.raw.splitlines()]
