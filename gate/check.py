@@ -7,8 +7,9 @@ from gate import tokens
 from gate.app import MIB
 from gate.cache import Verdict
 from gate.session import SessionSeal
-from gate.settings import Settings, is_loopback, masked_url
+from gate.settings import Settings
 from gate.site import read_site
+from gate.spelling import is_loopback, masked_url
 from gate.tree import TreeProblem
 from gate.verifier import ApiVerifier, VerifyUnavailable
 

@@ -4,23 +4,21 @@ Reads and judges, and writes nothing. Every problem of every kind is gathered be
 reported; each names its place and the cure, never a value, because any value may be secret.
 """
 
-import json
 import os
-import re
 import stat
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, get_origin
-from urllib.parse import urlsplit
+from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
-from gate.settings import SessionSettings, Settings, key_problem
+from gate.settings import Settings, said
+from gate.soundness import findings, reason
+from gate.spelling import parsed
 
 _SECTIONS: Final[dict[str, type[BaseModel]]] = {
     name: info.annotation
@@ -34,18 +32,6 @@ _TYPES: Final[dict[str, Any]] = {  # of every key, as "section.key"
 }
 _VARIABLES: Final = {f"GATE_{name.replace('.', '__')}".upper(): name for name in _TYPES}
 _UNUSABLE: Final = object()  # a value that is given, and already reported as wrong
-_SAID: Final = {  # pydantic's error types in plain words; its other messages will do
-    "missing": "is required: the address of the portal's verify API, http://… or https://…",
-    "string_type": "must be a text in quotes",
-    "int_type": "must be a whole number, without quotes",
-    "float_type": "must be a number, without quotes",
-    "bool_type": "must be true or false, without quotes",
-    "tuple_type": 'must be a list, as ["…", "…"]',
-    "dict_type": 'must be a table of texts, as { "X-Name" = "…" }',
-}
-
-# What is wrong between keys or on disk, then the keys that it follows from, its place first.
-_Finding = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +61,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
 
     A variable of `environ` beats a secret file, which beats the config file. Relative paths in
     the config file, and the defaults, start at its folder; those in variables and secret files,
-    and all where there is no config file, at the working directory. Raises `ConfigError` with
-    every problem there is.
+    and all where there is no config file, at the working directory. Raises `ConfigError`.
     """
     named = path or (Path(environ["GATE_CONFIG"]) if environ.get("GATE_CONFIG") else None)
     file = named or Path("config.toml")
@@ -126,7 +111,7 @@ class _Reading:
             return
         value: object = _UNUSABLE
         try:
-            value = _parsed(read(), _TYPES[name])
+            value = parsed(read(), _TYPES[name])
         except ValueError as error:
             self.report(where, str(error))
         self._given[name] = _Given(value, where, Path.cwd())
@@ -140,7 +125,7 @@ class _Reading:
         bad = {name for name, given in self._given.items() if given.value is _UNUSABLE}
         sections = {name: self._section(name, bad) for name in _SECTIONS}
         settings = Settings.model_validate(sections)
-        for what, *names in (*_unavailable(settings), *_conflicts(settings), *_on_disk(settings)):
+        for what, *names in findings(settings):
             if bad.isdisjoint(names):
                 self.report(self._where(names[0]), what)
         return settings
@@ -155,7 +140,7 @@ class _Reading:
             wrong = [(names[str(d["loc"][0])], d) for d in error.errors(include_url=False)]
             for name, detail in wrong:
                 if name not in bad:
-                    self.report(self._where(name), _said(detail))
+                    self.report(self._where(name), said(detail))
             bad.update(name for name, _ in wrong)
             good = {key: value for key, value in given.items() if names[key] not in bad}
             required = {"url": "http://localhost"} if names.get("url") in bad else {}
@@ -194,8 +179,7 @@ def _read_table(file: Path, section: str, table: Mapping[str, object], reading: 
         if f"{section}.{key}" in _TYPES:
             reading.put(f"{section}.{key}", value)
         else:
-            hint = _nearest(key, section)
-            reading.report(f"{file}: [{section}] {key}", f"unknown key{hint}")
+            reading.report(f"{file}: [{section}] {key}", f"unknown key{_nearest(key, section)}")
 
 
 def _read_secret_files(environ: Mapping[str, str], reading: _Reading) -> None:
@@ -205,7 +189,7 @@ def _read_secret_files(environ: Mapping[str, str], reading: _Reading) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        reading.report(f"secret files: {folder}", f"cannot be read ({_reason(error)})")
+        reading.report(f"secret files: {folder}", f"cannot be read ({reason(error)})")
         return
     for variable in variables:
         if variable not in environ or variable not in _VARIABLES:
@@ -245,7 +229,7 @@ def _text(file: Path, regular: bool = True) -> str:
         if not regular or stat.S_ISREG(file.stat().st_mode):
             return file.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise ValueError(f"cannot be read ({_reason(error)})") from None
+        raise ValueError(f"cannot be read ({reason(error)})") from None
     except UnicodeDecodeError:
         raise ValueError("is not UTF-8 text; save it as UTF-8") from None
     raise ValueError("is not a regular file")
@@ -264,168 +248,3 @@ def _toml(text: str) -> dict[str, Any]:
 
 def _secret(file: Path) -> str:
     return _text(file).rstrip("\r\n")
-
-
-def _reason(error: OSError) -> str:
-    return (error.strerror or type(error).__name__).lower()
-
-
-def _parsed(text: str, kind: Any) -> object:
-    """`text` as a value of the type `kind`. Raises ValueError with words for the report."""
-    if re.search("[\ud800-\udfff]", text):
-        raise ValueError("is not UTF-8 text")
-    if get_origin(kind) is dict:
-        return _json(text, 'must be a JSON table of texts, as {"X-Name": "…"}')
-    if get_origin(kind) is tuple:
-        if text.lstrip().startswith("["):
-            return _json(text, 'must be a JSON list, as ["…", "…"], or separated by commas')
-        return [entry.strip() for entry in text.split(",") if entry.strip()]
-    if kind is bool:
-        known = {"true": True, "1": True, "false": False, "0": False}
-        if text.strip().lower() not in known:
-            raise ValueError("must be true or false")
-        return known[text.strip().lower()]
-    if kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            raise ValueError(f"must be a {'whole ' if kind is int else ''}number") from None
-    return text
-
-
-def _json(text: str, wanted: str) -> object:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        raise ValueError(wanted) from None
-
-
-def _said(detail: ErrorDetails) -> str:
-    """A pydantic error in words: which entry of a list or table it is, and never the value."""
-    what = _SAID.get(detail["type"], detail["msg"].replace("Input should be", "must be"))
-    what = str(detail.get("ctx", {}).get("error", what))
-    match detail["loc"][1:]:
-        case [int(index), *_]:
-            return f"entry {index + 1} {what}"
-        case [str(name)] if re.fullmatch(r"[\w-]+", name):
-            return f'"{name}" {what}'
-        case [_, *key]:
-            return f"one of its {'names' if key else 'values'} {what}"
-    return what
-
-
-def _unavailable(settings: Settings) -> Iterator[_Finding]:
-    """What the contract names and this version cannot do yet: each line goes with its feature."""
-    later = "is not available in this version"
-    if (preset := settings.verify.preset) != "boolean":
-        yield f'preset "{preset}" {later}; use "boolean"', "verify.preset"
-    if settings.cache.shared_url:
-        yield f"a shared cache {later}; leave it empty", "cache.shared_url"
-    if settings.server.workers > 1:
-        yield f"more than one worker {later}; use 1", "server.workers"
-    if urlsplit(settings.server.public_url).path:
-        yield f"a path in public_url {later}; end it after host and port", "server.public_url"
-
-
-def _conflicts(settings: Settings) -> Iterator[_Finding]:
-    """Keys that contradict each other."""
-    server, verify, intake = settings.server, settings.verify, settings.intake
-    if verify.token_in in ("form", "json") and verify.method != "POST":
-        what = f'"{verify.token_in}" needs a request with a body; set method = "POST"'
-        yield what, "verify.token_in", "verify.method"
-    taken = verify.token_name.lower() in (name.lower() for name in verify.headers)
-    if verify.token_in == "header" and taken:
-        what = "has the header that is to carry the token; remove it, or change token_name"
-        yield what, "verify.headers", "verify.token_in", "verify.token_name"
-    if verify.client_key and not verify.client_certificate:
-        what = "is no use without client_certificate; set both"
-        yield what, "verify.client_key", "verify.client_certificate"
-    if bool(server.tls_certificate) != bool(server.tls_key):
-        names = ("server.tls_certificate", "server.tls_key")
-        what = "is no use alone: set both tls_certificate and tls_key, or none"
-        yield what, *(names if server.tls_certificate else reversed(names))
-    if settings.cache.shared_url and not settings.session.keys:
-        what = "must hold a key where cache.shared_url is set; `gate new-key` prints one"
-        yield what, "session.keys", "cache.shared_url"
-    if not (intake.query or intake.form or intake.bearer):
-        what = "is off, and so are form and bearer: nobody could bring a token; turn one on"
-        yield what, "intake.query", "intake.form", "intake.bearer"
-
-
-def _on_disk(settings: Settings) -> Iterator[_Finding]:
-    """What the settings point at and is missing, unreadable or of the wrong kind."""
-    for what in _site_problems(settings.site.root):
-        yield what, "site.root"
-    server, verify = settings.server, settings.verify
-    files = {
-        "server.tls_certificate": server.tls_certificate,
-        "server.tls_key": server.tls_key,
-        "verify.ca_file": verify.ca_file,
-        "verify.client_certificate": verify.client_certificate,
-        "verify.client_key": verify.client_key,
-    }
-    for name, file in files.items():
-        if file and (problem := _file_problem(file)):
-            yield f'"{file}" {problem}', name
-    if os.path.lexists(server.state_dir) and not os.path.isdir(server.state_dir):
-        yield f'"{server.state_dir}" is no folder; name another', "server.state_dir"
-    else:
-        yield from _key_findings(settings.session, server.state_dir)
-
-
-def _key_findings(session: SessionSettings, state_dir: Path) -> Iterator[_Finding]:
-    made = state_dir / "session.key"
-    if session.key_file:
-        # Its path is not repeated: it may be the key itself, put into the wrong setting.
-        for what in _key_file_problems(session.key_file):
-            yield what, "session.key_file"
-    elif not session.keys and os.path.lexists(made):
-        for what in _key_file_problems(made):
-            yield f'"{made}" {what}', "session.key_file", "session.keys", "server.state_dir"
-    elif not session.keys and not _can_be_written(state_dir):
-        what = f'"{state_dir}" cannot be written, and the session key is to be kept there'
-        yield f"{what}; make it writable, or set session.keys", "server.state_dir", "session.keys"
-
-
-def _site_problems(root: Path) -> Iterator[str]:
-    try:
-        entries = os.listdir(root)
-    except OSError as error:
-        yield f'"{root}" cannot be read ({_reason(error)}); name the folder of the built site'
-        return
-    if "-" in entries:
-        yield f'"{root}" has an entry named "-", where the gate has its own pages; rename it'
-    if "index.html" not in entries:
-        yield f'"{root}" has no index.html; build the site, or name the folder that holds it'
-    elif problem := _file_problem(root / "index.html"):
-        yield f'"{root}": its index.html {problem}'
-
-
-def _file_problem(file: Path) -> str | None:
-    try:
-        if not stat.S_ISREG(file.stat().st_mode):
-            return "is not a regular file; name another"
-        with file.open("rb"):
-            return None
-    except OSError as error:
-        return f"cannot be read ({_reason(error)}); name a file that this user can read"
-
-
-def _key_file_problems(file: Path) -> Iterator[str]:
-    if problem := _file_problem(file):
-        yield problem
-        return
-    if os.name == "posix" and file.stat().st_mode & 0o007:
-        yield "is open to every user of this machine; chmod o-rwx"
-    lines = [line.strip() for line in file.read_text("utf-8", "replace").split("\n")]
-    keys = {n: line for n, line in enumerate(lines, 1) if line and not line.startswith("#")}
-    if not keys:
-        yield "holds no key; `gate new-key` prints one"
-    for number, key in keys.items():
-        if problem := key_problem(key):
-            yield f"has a bad key at line {number}: {problem}"
-
-
-def _can_be_written(folder: Path) -> bool:
-    there = next(parent for parent in (folder, *folder.parents) if os.path.lexists(parent))
-    return os.access(there, os.W_OK | os.X_OK)

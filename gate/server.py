@@ -18,8 +18,9 @@ from aiohttp import web
 
 from gate.app import MIB, READINESS, make_app
 from gate.keys import KeyProblem, Keys, open_keys
-from gate.settings import ServerSettings, Settings, is_loopback
+from gate.settings import ServerSettings, Settings
 from gate.site import Site, read_site
+from gate.spelling import is_loopback
 from gate.tree import TreeProblem
 from gate.verifier import tls_context
 from gate.writer import LineWriter, WriterHandler

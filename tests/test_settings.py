@@ -21,11 +21,9 @@ from gate.settings import (
     Settings,
     SiteSettings,
     VerifySettings,
-    is_loopback,
-    key_problem,
-    masked_url,
     shown,
 )
+from gate.spelling import is_loopback, key_problem, masked_url
 
 URL = "http://portal.example/api/valid"
 KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()

@@ -1,0 +1,145 @@
+"""Whether settings that are well-formed one by one also make sense together and on this machine.
+
+Looks at files and folders, and writes nothing.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from gate.settings import SessionSettings, Settings
+from gate.spelling import key_problem
+
+# What is wrong, then the keys ("section.key") that it follows from, the place of it first.
+Finding = tuple[str, ...]
+
+
+def findings(settings: Settings) -> Iterator[Finding]:
+    """Everything that is wrong between keys or on disk; no text holds a secret."""
+    yield from _unavailable(settings)
+    yield from _conflicts(settings)
+    yield from _on_disk(settings)
+
+
+def reason(error: OSError) -> str:
+    """What the system says about a file, for the middle of a sentence."""
+    return (error.strerror or type(error).__name__).lower()
+
+
+def _unavailable(settings: Settings) -> Iterator[Finding]:
+    """What the contract names and this version cannot do yet: each line goes with its feature."""
+    later = "is not available in this version"
+    if (preset := settings.verify.preset) != "boolean":
+        yield f'preset "{preset}" {later}; use "boolean"', "verify.preset"
+    if settings.cache.shared_url:
+        yield f"a shared cache {later}; leave it empty", "cache.shared_url"
+    if settings.server.workers > 1:
+        yield f"more than one worker {later}; use 1", "server.workers"
+    if urlsplit(settings.server.public_url).path:
+        yield f"a path in public_url {later}; end it after host and port", "server.public_url"
+
+
+def _conflicts(settings: Settings) -> Iterator[Finding]:
+    """Keys that contradict each other."""
+    server, verify, intake = settings.server, settings.verify, settings.intake
+    if verify.token_in in ("form", "json") and verify.method != "POST":
+        what = f'"{verify.token_in}" needs a request with a body; set method = "POST"'
+        yield what, "verify.token_in", "verify.method"
+    taken = verify.token_name.lower() in (name.lower() for name in verify.headers)
+    if verify.token_in == "header" and taken:
+        what = "has the header that is to carry the token; remove it, or change token_name"
+        yield what, "verify.headers", "verify.token_in", "verify.token_name"
+    if verify.client_key and not verify.client_certificate:
+        what = "is no use without client_certificate; set both"
+        yield what, "verify.client_key", "verify.client_certificate"
+    if bool(server.tls_certificate) != bool(server.tls_key):
+        names = ("server.tls_certificate", "server.tls_key")
+        what = "is no use alone: set both tls_certificate and tls_key, or none"
+        yield what, *(names if server.tls_certificate else reversed(names))
+    if settings.cache.shared_url and not settings.session.keys:
+        what = "must hold a key where cache.shared_url is set; `gate new-key` prints one"
+        yield what, "session.keys", "cache.shared_url"
+    if not (intake.query or intake.form or intake.bearer):
+        what = "is off, and so are form and bearer: nobody could bring a token; turn one on"
+        yield what, "intake.query", "intake.form", "intake.bearer"
+
+
+def _on_disk(settings: Settings) -> Iterator[Finding]:
+    """What the settings point at and is missing, unreadable or of the wrong kind."""
+    for what in _site_problems(settings.site.root):
+        yield what, "site.root"
+    server, verify = settings.server, settings.verify
+    files = {
+        "server.tls_certificate": server.tls_certificate,
+        "server.tls_key": server.tls_key,
+        "verify.ca_file": verify.ca_file,
+        "verify.client_certificate": verify.client_certificate,
+        "verify.client_key": verify.client_key,
+    }
+    for name, file in files.items():
+        if file and (problem := _file_problem(file)):
+            yield f'"{file}" {problem}', name
+    if os.path.lexists(server.state_dir) and not os.path.isdir(server.state_dir):
+        yield f'"{server.state_dir}" is no folder; name another', "server.state_dir"
+    else:
+        yield from _key_findings(settings.session, server.state_dir)
+
+
+def _key_findings(session: SessionSettings, state_dir: Path) -> Iterator[Finding]:
+    made = state_dir / "session.key"
+    if session.key_file:
+        # Its path is not repeated: it may be the key itself, put into the wrong setting.
+        for what in _key_file_problems(session.key_file):
+            yield what, "session.key_file"
+    elif not session.keys and os.path.lexists(made):
+        for what in _key_file_problems(made):
+            yield f'"{made}" {what}', "session.key_file", "session.keys", "server.state_dir"
+    elif not session.keys and not _can_be_written(state_dir):
+        what = f'"{state_dir}" cannot be written, and the session key is to be kept there'
+        yield f"{what}; make it writable, or set session.keys", "server.state_dir", "session.keys"
+
+
+def _site_problems(root: Path) -> Iterator[str]:
+    try:
+        entries = os.listdir(root)
+    except OSError as error:
+        yield f'"{root}" cannot be read ({reason(error)}); name the folder of the built site'
+        return
+    if "-" in entries:
+        yield f'"{root}" has an entry named "-", where the gate has its own pages; rename it'
+    if "index.html" not in entries:
+        yield f'"{root}" has no index.html; build the site, or name the folder that holds it'
+    elif problem := _file_problem(root / "index.html"):
+        yield f'"{root}": its index.html {problem}'
+
+
+def _file_problem(file: Path) -> str | None:
+    try:
+        if not stat.S_ISREG(file.stat().st_mode):
+            return "is not a regular file; name another"
+        with file.open("rb"):
+            return None
+    except OSError as error:
+        return f"cannot be read ({reason(error)}); name a file that this user can read"
+
+
+def _key_file_problems(file: Path) -> Iterator[str]:
+    if problem := _file_problem(file):
+        yield problem
+        return
+    if os.name == "posix" and file.stat().st_mode & 0o007:
+        yield "is open to every user of this machine; chmod o-rwx"
+    lines = [line.strip() for line in file.read_text("utf-8", "replace").split("\n")]
+    keys = {n: line for n, line in enumerate(lines, 1) if line and not line.startswith("#")}
+    if not keys:
+        yield "holds no key; `gate new-key` prints one"
+    for number, key in keys.items():
+        if problem := key_problem(key):
+            yield f"has a bad key at line {number}: {problem}"
+
+
+def _can_be_written(folder: Path) -> bool:
+    there = next(parent for parent in (folder, *folder.parents) if os.path.lexists(parent))
+    return os.access(there, os.W_OK | os.X_OK)
