@@ -1,0 +1,65 @@
+"""The machine: which cores there are, and the processor time a process has used."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+# fields of proc(5)'s stat behind the command's closing bracket, which may itself hold spaces
+_USER, _SYSTEM = 11, 12
+
+
+@dataclass(frozen=True, slots=True)
+class Cores:
+    """Where programs run: the server measured alone on a core, everything else beside it.
+
+    Both are None on a machine with one core, or one that lets us choose none.
+    """
+
+    server: int | None
+    load: int | None
+
+    def __str__(self) -> str:
+        if self.server is None:
+            return "server and load share what cores there are"
+        return f"server on core {self.server}, load on core {self.load}"
+
+
+def cores() -> Cores:
+    """Two of the cores that this process may use."""
+    if not hasattr(os, "sched_getaffinity"):
+        return Cores(None, None)
+    usable = sorted(os.sched_getaffinity(0))
+    return Cores(usable[0], usable[1]) if len(usable) > 1 else Cores(None, None)
+
+
+@contextlib.contextmanager
+def on_core(core: int | None) -> Iterator[None]:
+    """What is started inside runs on that core alone, with every thread that it starts."""
+    if core is None:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time of a process with all its threads, user and system, since its start."""
+    stat = Path(f"/proc/{pid}/stat").read_text("ascii", "replace")
+    fields = stat.rpartition(")")[2].split()
+    return (int(fields[_USER]) + int(fields[_SYSTEM])) / _TICKS
+
+
+def model() -> str:
+    """The processor's name, for the head of a table."""
+    for line in Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == "model name":
+            return value.strip()
+    return "unknown processor"

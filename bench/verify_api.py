@@ -1,0 +1,21 @@
+"""A verify API that says yes to everyone: `python -m bench.verify_api PORT`."""
+
+import sys
+
+from aiohttp import web
+
+
+async def verify(request: web.Request) -> web.Response:
+    """Active, for a subject named like the token."""
+    return web.json_response({"active": True, "sub": f"user-{request.query['token']}"})
+
+
+def main() -> None:
+    """Serve on 127.0.0.1 until ended."""
+    app = web.Application()
+    app.router.add_get("/valid", verify)
+    web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), access_log=None, print=None)
+
+
+if __name__ == "__main__":
+    main()
