@@ -2,12 +2,14 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench site clean
 
 help: ## say what there is
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo 'Options for the program behind demo, test and bench: make test ARGS="-k cookie"'
 
 demo: $(VENV)/installed ## show everything: a portal, its verify API, the docs in a frame
 	@$(BIN)/gate demo $(ARGS)
@@ -15,34 +17,41 @@ demo: $(VENV)/installed ## show everything: a portal, its verify API, the docs i
 test: $(VENV)/tested ## run the tests; what this machine lacks is skipped, with the reason
 	@$(BIN)/python -m pytest $(ARGS)
 
-check: $(VENV)/tested ## lint and types
+check: $(VENV)/checked ## lint, types and the Dockerfile
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/hadolint Dockerfile
 
 bench: $(VENV)/tested ## processor time a request, beside others
 	@$(BIN)/python -m bench $(ARGS)
 
 site: $(VENV)/docs ## build docs/ into site/
-	@$(BIN)/mkdocs build --strict --clean
+	@SOURCE_DATE_EPOCH=1767225600 $(BIN)/mkdocs build --quiet --strict --clean
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
+# pip knows dependency groups since 25.1; what comes with Python 3.11 is older
 $(VENV)/pip: pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.13 …")'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, as in: make PYTHON=python3.13")'
+	@echo 'setting up $(VENV), once' >&2
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "pip>=25.1"
+	@$(PIP) install "pip>=25.1"
 	@touch $@
 
 $(VENV)/installed: $(VENV)/pip
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@$(PIP) install --editable .
 	@touch $@
 
 $(VENV)/tested: $(VENV)/installed
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev
+	@$(PIP) install --group test
+	@touch $@
+
+$(VENV)/checked: $(VENV)/tested
+	@$(PIP) install --group lint
 	@touch $@
 
 $(VENV)/docs: $(VENV)/pip
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group docs
+	@$(PIP) install --group docs
 	@touch $@
