@@ -3,7 +3,6 @@
 The gate is the one that `gate serve` runs, over sockets; only its settings are made here.
 """
 
-import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -14,11 +13,10 @@ from gate.keys import new_key
 from gate.server import (
     Prepared,
     listening,
-    logging_to_standard_error,
     prepare,
     run,
     running,
-    signalled,
+    stop_signal,
 )
 from gate.settings import (
     CacheSettings,
@@ -30,7 +28,7 @@ from gate.settings import (
     SiteSettings,
     VerifySettings,
 )
-from gate.writer import LineWriter
+from gate.writer import LineWriter, lines_to_standard_output, logging_to_standard_error
 
 _HERE = Path(__file__).resolve().parent
 _PLACES = (_HERE / "site", _HERE.parent.parent / "site")
@@ -48,19 +46,16 @@ To try
   3. Sign in as a visitor: after a minute the next page asks again, and is refused.
 
 One line follows for every request to the gate. Ctrl-C ends everything.
+
 """
 
 
-def main(port: int, portal_port: int) -> int:
+def main(port: int, portal_port: int) -> None:
     """Run until Ctrl-C. Raises `ServeProblem` for a taken port."""
-    prepared = prepare(demo_settings(port, portal_port))
-    output = LineWriter(sys.stdout.fileno())
     with logging_to_standard_error("warning"):
-        try:
+        prepared = prepare(demo_settings(port, portal_port))
+        with lines_to_standard_output() as output:
             run(_serve(prepared, output, portal_port))
-        finally:
-            output.close()
-    return 0
 
 
 def demo_settings(port: int, portal_port: int) -> Settings:
@@ -82,10 +77,11 @@ async def _serve(prepared: Prepared, output: LineWriter, portal_port: int) -> No
     settings = prepared.settings
     docs = f"http://127.0.0.1:{settings.server.port}"
     portal = make_portal(docs)
+    stop = stop_signal()
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(
             listening(portal, "127.0.0.1", portal_port, key="--portal-port")
         )
         await stack.enter_async_context(running(prepared, output, key="--port"))
         output.write(_GREETING.format(portal=settings.frame.allowed_origins[0], docs=docs).encode())
-        await signalled()
+        await stop.wait()

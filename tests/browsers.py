@@ -1,0 +1,281 @@
+"""Real browsers, and what they look at: a portal on http://localhost and a gate on
+http://127.0.0.1, which are two sites to a browser, served from a thread of their own.
+
+Only starting, stopping and finding things may live here; what is expected stands in the tests.
+"""
+
+import asyncio
+import base64
+import contextlib
+import gzip
+import json
+import os
+import re
+import shutil
+import socket
+import threading
+import urllib.request
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+from http.cookiejar import CookieJar
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+from urllib.parse import quote
+
+import pytest
+from aiohttp import web
+from playwright.sync_api import BrowserContext, Frame, Page, Playwright, expect
+
+from gate.app import Clocks, make_app
+from gate.demo.portal import make_portal
+from gate.keys import Keys
+from gate.settings import Settings
+from gate.site import read_site
+from tests.fakes import FakeClock
+
+with warnings.catch_warnings():
+    # mozinfo 1.2 asks the distro package in a deprecated way while it is imported
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from marionette_driver import By as By
+    from marionette_driver import Wait as Wait
+    from marionette_driver import errors as errors
+    from marionette_driver.marionette import Marionette as Marionette
+
+BUILT: Final = Path(__file__).parent.parent / "site"
+"""The handbook as it is committed."""
+
+BUILT_FOR: Final = "http://127.0.0.1:8080/"
+"""The address in its sitemap, which instant navigation compares with its own."""
+
+PATIENCE: Final = 20.0
+"""Seconds for anything a browser does; reached only where something is broken."""
+
+expect.set_options(timeout=PATIENCE * 1000)
+
+CHROMIUM: Final = ("chromium", "chromium-browser", "google-chrome")
+FIREFOX: Final = ("firefox-esr", "firefox")
+"""What the programs are called, Debian's name first."""
+
+Cookies: TypeAlias = Literal["allowed", "third-party blocked", "all blocked"]
+
+_PREFERENCES: Final[Mapping[Cookies, Mapping[str, object]]] = {
+    "allowed": {"cookie_controls_mode": 0, "block_third_party_cookies": False},
+    "third-party blocked": {"cookie_controls_mode": 1, "block_third_party_cookies": True},
+    "all blocked": {"default_content_setting_values": {"cookies": 2}},
+}
+
+_CHROMIUM_FLAGS: Final = (
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-domain-reliability",
+    "--disable-sync",
+    "--no-first-run",
+)
+
+
+class Log:
+    """The gate's access log, for which other threads can wait."""
+
+    def __init__(self) -> None:
+        self._entries: list[dict[str, Any]] = []
+        self._grown = threading.Condition()
+
+    def write(self, lines: bytes, count: int = 1) -> None:
+        with self._grown:
+            self._entries += [json.loads(line) for line in lines.splitlines()]
+            self._grown.notify_all()
+
+    def clear(self) -> None:
+        with self._grown:
+            self._entries.clear()
+
+    def wait_for(self, path: str, *outcomes: str) -> None:
+        """Until the path has had these outcomes, in this order and perhaps others between."""
+
+        def had() -> bool:
+            found = iter([e["gate.outcome"] for e in self._entries if e["url.path"] == path])
+            return all(outcome in found for outcome in outcomes)
+
+        with self._grown:
+            assert self._grown.wait_for(had, PATIENCE), (path, outcomes, self._entries)
+
+
+@dataclass(frozen=True, slots=True)
+class Sites:
+    """The running servers: their origins, and what a test may turn or read."""
+
+    gate: str
+    portal: str
+    """The demo's portal."""
+    plain: str
+    """A portal that is allowed too, and shows whatever HTML it is asked to."""
+    stranger: str
+    """The same, and not allowed."""
+    clock: FakeClock
+    """The gate's and the demo portal's."""
+    log: Log
+
+    def token(self) -> str:
+        """A good token, handed out by the demo's portal."""
+        browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
+        with browser.open(self.portal + "/sign-in", data=b"person=colleague") as page:
+            found = re.search(r"\?token=([\w-]+)", page.read().decode())
+        assert found is not None
+        return found[1]
+
+    def showing(self, html: str, *, on: str) -> str:
+        """The address of a page with this HTML on the plain portal or the stranger's."""
+        return f"{on}/?html={quote(html)}"
+
+
+@contextlib.contextmanager
+def two_sites(folder: Path) -> Iterator[Sites]:
+    """The demo's portal, and a gate that serves the handbook; *folder* is empty and ours."""
+    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(4)]
+    ports = [listener.getsockname()[1] for listener in listeners]
+    portal, plain, stranger = (f"http://localhost:{port}" for port in ports[1:])
+    sites = Sites(f"http://127.0.0.1:{ports[0]}", portal, plain, stranger, FakeClock(), Log())
+    settings = Settings.model_validate(
+        {
+            "site": {"root": handbook(folder, sites.gate)},
+            "verify": {"url": f"http://127.0.0.1:{ports[1]}/api/verify", "active": "/active"},
+            "frame": {"allowed_origins": (portal, plain)},
+        }
+    )
+    clock = sites.clock
+    apps = [
+        gate_app(settings, clock, sites.log),
+        make_portal(sites.gate, clock=clock.wall),
+        any_page(),
+        any_page(),
+    ]
+    with served(list(zip(apps, listeners, strict=True))):
+        yield sites
+
+
+def handbook(folder: Path, address: str) -> Path:
+    """A copy of the built handbook whose sitemap names the address it is served at."""
+    root = folder / "site"
+    shutil.copytree(BUILT, root)
+    sitemap = (root / "sitemap.xml").read_text("utf-8").replace(BUILT_FOR, address + "/")
+    (root / "sitemap.xml").write_text(sitemap, "utf-8")
+    (root / "sitemap.xml.gz").write_bytes(gzip.compress(sitemap.encode()))
+    return root
+
+
+def gate_app(settings: Settings, clock: FakeClock, log: Log) -> web.Application:
+    """The gate, as `gate serve` makes it."""
+    return make_app(
+        settings,
+        site=read_site(settings.site.root, public=settings.site.public, memory_bytes=256 << 20),
+        keys=Keys((base64.urlsafe_b64encode(os.urandom(32)).decode("ascii"),)),
+        output=log,
+        clocks=Clocks(clock.monotonic, clock.wall),
+    )
+
+
+def any_page() -> web.Application:
+    """A portal that shows whatever HTML it is asked to."""
+
+    async def page(request: web.Request) -> web.Response:
+        html = f"<!doctype html><title>A portal</title>{request.query.get('html', '')}"
+        return web.Response(text=html, content_type="text/html")
+
+    app = web.Application()
+    app.add_routes([web.get("/", page)])
+    return app
+
+
+@contextlib.contextmanager
+def served(apps: Sequence[tuple[web.Application, socket.socket]]) -> Iterator[None]:
+    """Serve from a thread with a loop of its own, as drivers block the one that tests run in."""
+    running: Future[Callable[[], object]] = Future()
+
+    async def serve() -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            for app, listener in apps:
+                runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=0.5)
+                await runner.setup()
+                stack.push_async_callback(runner.cleanup)
+                await web.SockSite(runner, listener).start()
+            end = asyncio.Event()
+            running.set_result(partial(asyncio.get_running_loop().call_soon_threadsafe, end.set))
+            await end.wait()
+
+    def run() -> None:
+        try:
+            asyncio.run(serve())
+        except BaseException as error:
+            if running.done():
+                raise
+            running.set_exception(error)
+
+    thread = threading.Thread(target=run, name="servers", daemon=True)
+    thread.start()
+    stop = running.result(PATIENCE)
+    try:
+        yield
+    finally:
+        stop()
+        thread.join(PATIENCE)
+
+
+def program(*names: str) -> str:
+    """The path of a browser; the test is skipped on a machine that has none of these names."""
+    found = next(filter(None, map(shutil.which, names)), None)
+    if found is None:
+        pytest.skip(f"{names[0]} is not installed")
+    return found
+
+
+def chromium(playwright: Playwright, profile: Path, cookies: Cookies) -> BrowserContext:
+    """Chromium with a new profile, to be closed by the caller."""
+    preferences = profile / "Default" / "Preferences"
+    preferences.parent.mkdir(parents=True)
+    preferences.write_text(json.dumps({"profile": _PREFERENCES[cookies]}))
+    context = playwright.chromium.launch_persistent_context(
+        profile,
+        executable_path=program(*CHROMIUM),
+        args=_CHROMIUM_FLAGS,
+        chromium_sandbox=os.geteuid() != 0,  # its sandbox refuses root
+    )
+    context.set_default_timeout(PATIENCE * 1000)
+    return context
+
+
+def firefox(folder: Path) -> Marionette:
+    """Firefox with a new profile at its default settings, to be ended by `cleanup`."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    path = program(*FIREFOX)
+    with warnings.catch_warnings():
+        # while it waits for Firefox, it forgets to close the sockets of attempts that failed
+        warnings.simplefilter("ignore", ResourceWarning)
+        browser = Marionette(
+            bin=path,
+            headless=True,
+            port=port,
+            workspace=str(folder),
+            gecko_log=str(folder / "gecko.log"),
+        )
+    browser.start_session()
+    return browser
+
+
+def frame_in(page: Page) -> Frame:
+    """What the page's one frame shows."""
+    element = page.wait_for_selector("iframe", state="attached")
+    frame = element.content_frame() if element else None
+    assert frame is not None
+    return frame
+
+
+def screenshot(name: str, take: Callable[[Path], object]) -> None:
+    """Into the folder that $GATE_SCREENSHOTS names, if it does."""
+    folder = os.environ.get("GATE_SCREENSHOTS")
+    if folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        take(Path(folder) / f"{name}.png")
