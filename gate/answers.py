@@ -46,8 +46,7 @@ class Answers:
     ) -> web.Response:
         """The page `name` for a person, or the same as a problem document."""
         if is_navigation(request.headers):
-            body = self._pages.html(name, request_id=scope.request_id, **facts)
-            return web.Response(status=code, body=body, headers={"Content-Type": _HTML})
+            return self._html(scope, code, name, **facts)
         problem = {
             "title": HTTPStatus(code).phrase,
             "status": code,
@@ -60,6 +59,14 @@ class Answers:
             body=json.dumps(problem).encode("ascii"),
             headers={"Content-Type": _PROBLEM},
         )
+
+    def _html(self, scope: Scope, code: int, name: str, **facts: str) -> web.Response:
+        body = self._pages.html(name, request_id=scope.request_id, **facts)
+        return web.Response(status=code, body=body, headers={"Content-Type": _HTML})
+
+    def signed_out(self, scope: Scope) -> web.Response:
+        """200: where sign-out leads. No problem, so a page for scripts too."""
+        return self._html(scope, 200, "signed_out")
 
     def denied(
         self, request: web.Request, scope: Scope, decision: Decision, *, page: str | None = None

@@ -12,13 +12,14 @@ from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 
 from gate.access import Access
+from gate.admission import RecentIntakes
 from gate.answers import Answers
 from gate.cache import VerdictCache
 from gate.handlers import MAX_FORM_BYTES, SessionHandlers, StatusHandlers
 from gate.headers import ResponseHeaders
 from gate.intake import AllowedOrigins, Reader
 from gate.keys import Keys
-from gate.middleware import Entrance, Guard, RecentIntakes
+from gate.middleware import Entrance, Guard
 from gate.observe import AccessLog, Output
 from gate.pages import Pages
 from gate.proxies import Proxies
@@ -75,6 +76,7 @@ def make_app(
     verifier = ApiVerifier(settings.verify, session_expires=settings.session.expires)
     access = _access(settings, seal, keys, verifier, clocks)
     readiness = Readiness()
+    recent = RecentIntakes(clocks.monotonic)
 
     handle = SessionHandlers(
         site=site,
@@ -83,6 +85,7 @@ def make_app(
         reader=reader,
         origins=origins,
         answers=answers,
+        recent=recent,
         patience=settings.server.header_timeout,
     )
     status = StatusHandlers(pages, readiness)
@@ -107,7 +110,7 @@ def make_app(
         reader=reader,
         origins=origins,
         answers=answers,
-        recent=RecentIntakes(clocks.monotonic),
+        recent=recent,
     )
     log = AccessLog(settings.log, output, secret=keys.newest("log"), clock=clocks.wall)
     app = web.Application(
@@ -164,6 +167,7 @@ def _server_arguments(settings: Settings, logger: type[AbstractAccessLogger]) ->
         "keepalive_timeout": settings.server.keepalive_timeout,
         "auto_decompress": False,  # a compressed form is none that we read
         "lingering_time": 2.0,
+        "handler_cancellation": False,  # aiohttp's test server would have it otherwise
     }
 
 

@@ -1,11 +1,13 @@
 """`gate check`: what works with these settings and what does not, before a reader finds out."""
 
+import asyncio
 import secrets
 from dataclasses import dataclass, field
 
 from gate import tokens
 from gate.app import MIB
 from gate.cache import Verdict
+from gate.server import server_tls
 from gate.session import SessionSeal
 from gate.settings import Settings
 from gate.site import read_site
@@ -41,28 +43,34 @@ class Report:
         self.lines.append(f"PROBLEM  {what}\n         next: {next_step}")
 
 
-async def examine(settings: Settings, *, token: str | None) -> Report:
+def examine(settings: Settings, *, token: str | None) -> Report:
     """Look at everything. Asks the verify API once with a random token, and with `token`."""
     report = Report()
     _site(settings, report)
     _frame(settings, report)
+    _certificate(settings, report)
+    asyncio.run(_verify_api(settings, token, report))
+    return report
+
+
+async def _verify_api(settings: Settings, token: str | None, report: Report) -> None:
     try:
-        verifier = ApiVerifier(settings.verify, session_expires=settings.session.expires)
-        async with verifier:
+        async with ApiVerifier(
+            settings.verify, session_expires=settings.session.expires
+        ) as verifier:
             await _random_token(settings, verifier, report)
             if token is not None:
                 await _given_token(settings, verifier, token, report)
-            else:
-                report.note(
-                    "no good token was tried",
-                    "get one from the portal and run: gate check --token TOKEN",
-                )
     except (OSError, ValueError) as error:
         report.problem(
             f"the certificates of [verify] cannot be used: {error}",
             "look at [verify] ca_file, client_certificate and client_key",
         )
-    return report
+    if token is None:
+        report.note(
+            "no good token was tried",
+            "get one from the portal and run: gate check --token TOKEN",
+        )
 
 
 def _site(settings: Settings, report: Report) -> None:
@@ -79,7 +87,7 @@ def _site(settings: Settings, report: Report) -> None:
     public = [path for path in site if (found := site.lookup(path)) and found.public]
     if public:
         report.note(
-            f"anyone may read {len(public)} of them, {public[0]} among them",
+            f"anyone may read {len(public)} of them, {public[0]!r} among them",
             "look at [site] public if that is not meant",
         )
 
@@ -98,6 +106,19 @@ def _frame(settings: Settings, report: Report) -> None:
             "[server] public_url is empty",
             "set it to the https address that browsers see",
         )
+
+
+def _certificate(settings: Settings, report: Report) -> None:
+    try:
+        served = server_tls(settings.server)
+    except (OSError, ValueError) as error:
+        report.problem(
+            f"[server] tls_certificate cannot be used with tls_key: {error}",
+            "both are PEM files, the key is not encrypted, and they belong together",
+        )
+        return
+    if served is not None:
+        report.fine(f"https: with the certificate in {settings.server.tls_certificate}")
 
 
 async def _random_token(settings: Settings, verifier: ApiVerifier, report: Report) -> None:
@@ -135,7 +156,12 @@ async def _given_token(
     except VerifyUnavailable as problem:
         report.problem(f"the given token: {problem}", "look at the API's own log")
         return
-    if verdict.active:
+    if verdict.subject is not None and token.text in verdict.subject:
+        report.problem(
+            "the verify API names the given token itself as its user",
+            "point [verify] subject at the user's name, so that the log never has a token",
+        )
+    elif verdict.active:
         report.fine(f"the given token is good{_described(verdict)}")
     else:
         report.problem(

@@ -5,45 +5,43 @@ wrong, and nothing was started.
 """
 
 import argparse
-import asyncio
+import io
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from gate import __version__, check, health
+from gate import __version__, health
 from gate.config import ConfigError, load
-from gate.demo import start as demo
 from gate.keys import new_key
-from gate.server import (
-    ServeProblem,
-    StartProblem,
-    address,
-    logging_to_standard_error,
-    prepare,
-    run,
-    serve,
-)
 from gate.settings import Settings
-from gate.writer import LineWriter
 
 FINE, PROBLEM, WRONG = 0, 1, 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
+    _keep_standard_streams()
     options = _parser().parse_args(arguments)
     try:
         code: int = options.run(options)
-    except (ConfigError, StartProblem) as problem:
+    except ConfigError as problem:
         _complain(str(problem))
         return WRONG
-    except ServeProblem as problem:
-        _complain(f"gate: {problem}")
-        return PROBLEM
     except KeyboardInterrupt:
-        return FINE
+        return PROBLEM
     return code
+
+
+def _keep_standard_streams() -> None:
+    """Let standard input, output and error lead somewhere, where they were closed to nowhere: the
+    next socket would get their number, and then the log lines."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as standard error does
 
 
 def _complain(text: str) -> None:
@@ -80,7 +78,7 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
 
 
 def _port(text: str) -> int:
-    number = int(text)
+    number = int(text) if text.isascii() and text.isdigit() else 0
     if not 1 <= number <= 65535:
         raise argparse.ArgumentTypeError("a port is a number from 1 to 65535")
     return number
@@ -90,21 +88,46 @@ def _settings(options: argparse.Namespace) -> Settings:
     return load(options.config, os.environ)
 
 
+# What only one command needs is imported by it: a container's engine runs `gate health` every few
+# seconds, and the server's rooms take four times as long to import as everything else.
+
+
 def _serve(options: argparse.Namespace) -> int:
-    settings = _settings(options)
-    with logging_to_standard_error(settings.log.level):
-        prepared = prepare(settings)
-        output = LineWriter(sys.stdout.fileno())
-        try:
-            run(serve(prepared, output))
-        finally:
-            output.close()
+    from gate import server
+
+    source = options.config or os.environ.get("GATE_CONFIG") or "config.toml"
+    return _until_stopped(lambda: server.main(_settings(options)), place=f"{source}: ")
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from gate.demo import start
+
+    return _until_stopped(lambda: start.main(options.port, options.portal_port))
+
+
+def _until_stopped(serve: Callable[[], None], *, place: str = "") -> int:
+    from gate.server import ServeProblem, StartProblem
+
+    # while still starting, as Ctrl-C: else it ends no process that is the first of its container
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        serve()
+    except StartProblem as problem:
+        _complain("\n".join(f"{place}{each}" for each in problem.problems))
+        return WRONG
+    except ServeProblem as problem:
+        _complain(f"gate: {problem}")
+        return PROBLEM
+    except KeyboardInterrupt:
+        pass
     return FINE
 
 
 def _check(options: argparse.Namespace) -> int:
+    from gate import check
+
     settings = _settings(options)
-    report = asyncio.run(check.examine(settings, token=options.token))
+    report = check.examine(settings, token=options.token)
     print(report.text)
     return FINE if report.good else PROBLEM
 
@@ -115,14 +138,10 @@ def _health(options: argparse.Namespace) -> int:
     if problem is not None:
         _complain(f"gate: {problem}")
         return PROBLEM
-    print(f"healthy: {address(settings.server)}")
+    print("healthy")
     return FINE
 
 
 def _new_key(options: argparse.Namespace) -> int:
     print(new_key())
     return FINE
-
-
-def _demo(options: argparse.Namespace) -> int:
-    return demo.main(options.port, options.portal_port)

@@ -9,9 +9,9 @@ from aiohttp import web
 
 from gate import session as sessions
 from gate.access import Access
+from gate.admission import RecentIntakes, take_token
 from gate.answers import Answers
-from gate.intake import AllowedOrigins, Reader, comes_from, differ, next_path
-from gate.middleware import take_token
+from gate.intake import TARGET, AllowedOrigins, Reader, comes_from, differ, next_path
 from gate.outcome import Outcome
 from gate.pages import Pages
 from gate.scope import SCOPE, Scope
@@ -48,6 +48,7 @@ class SessionHandlers:
         reader: Reader,
         origins: AllowedOrigins,
         answers: Answers,
+        recent: RecentIntakes,
         patience: float,
     ) -> None:
         self._site = site
@@ -56,6 +57,7 @@ class SessionHandlers:
         self._reader = reader
         self._origins = origins
         self._answers = answers
+        self._recent = recent
         self._patience = patience
 
     async def intake(self, request: web.Request) -> web.StreamResponse:
@@ -70,14 +72,16 @@ class SessionHandlers:
         except UnreadableForm as problem:
             return self._answers.malformed(request, scope, problem.status, str(problem))
         bearers = self._reader.bearer_tokens(request.headers)
-        if differ([text, *bearers, *self._reader.query_tokens(request.query_string)]):
+        if differ([text, *bearers, *self._reader.query_tokens(request[TARGET].query)]):
             return self._answers.malformed(request, scope, 400, "two different tokens came at once")
         answer = await take_token(request, scope, text, self._access, self._seal, self._answers)
         if answer is not None:
             return answer
         if request.content_type == _JSON:
             return web.Response(status=204)
-        return self._answers.see_other(next_path(wanted, self._site, self._reader))
+        location = next_path(wanted, self._site, self._reader)
+        self._recent.note(request, location)
+        return self._answers.see_other(location)
 
     async def sign_out(self, request: web.Request) -> web.StreamResponse:
         """`POST /-/sign-out`: ends this browser's session."""
@@ -93,7 +97,7 @@ class SessionHandlers:
 
     async def signed_out(self, request: web.Request) -> web.StreamResponse:
         """`GET /-/signed-out`."""
-        return self._answers.page(request, request[SCOPE], 200, "signed_out")
+        return self._answers.signed_out(request[SCOPE])
 
     def _of_stranger(self, request: web.Request, scope: Scope) -> web.Response | None:
         """403 for a POST that neither our own nor an allowed page sent: the defence against a
@@ -107,11 +111,15 @@ class SessionHandlers:
     async def _fields(self, request: web.Request) -> list[tuple[str, object]]:
         if request.content_type not in (_FORM, _JSON):
             raise UnreadableForm(415, f"send the token as {_FORM} or {_JSON}")
+        if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise UnreadableForm(415, "send the body without a content coding")
         try:
             async with asyncio.timeout(self._patience):
                 body = await request.read()
         except TimeoutError:
             raise UnreadableForm(400, "the body did not arrive in time") from None
+        except ConnectionError:  # nobody is there to read the answer, but the log tells of it
+            raise UnreadableForm(400, "the client went away before its body was here") from None
         try:
             text = body.decode("utf-8")
             return _json_fields(text) if request.content_type == _JSON else _form_fields(text)

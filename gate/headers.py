@@ -11,7 +11,6 @@ from gate.scope import scope_of
 from gate.settings import FrameSettings, ServerSettings
 
 NO_STORE = "no-store"
-_NEVER_STORED = frozenset({303, 401, 403, 429, 503})
 _RENEWING = frozenset({200, 304})
 _HSTS = "max-age=31536000"
 
@@ -48,7 +47,8 @@ class ResponseHeaders:
             headers["Set-Cookie"] = scope.renewal
         # default deny for caches too: whoever may be stored has said so
         if (
-            response.status in _NEVER_STORED
+            response.status == 303
+            or response.status >= 400
             or "Set-Cookie" in headers
             or "Cache-Control" not in headers
         ):

@@ -1,10 +1,11 @@
 """`gate health`: asks the running gate how it is, for a container's health check.
 
-Standard library only: a health check runs every few seconds and should start fast.
+Standard library only: a health check runs every few seconds, so it should start fast.
 """
 
 import http.client
 import ssl
+from contextlib import closing
 
 from gate.settings import ServerSettings
 
@@ -18,10 +19,9 @@ def ask(server: ServerSettings) -> str | None:
     """None when the gate answers that it is healthy, else what is wrong."""
     host = _ANY.get(server.host, server.host)
     try:
-        connection = _connection(server, host)
-        connection.request("GET", "/-/healthz")
-        status = connection.getresponse().status
-        connection.close()
+        with closing(_connection(server, host)) as connection:
+            connection.request("GET", "/-/healthz")
+            status = connection.getresponse().status
     except (OSError, http.client.HTTPException) as error:
         return f"{host} port {server.port} does not answer: {error}"
     return None if status == 200 else f"{host} port {server.port} answers with status {status}"

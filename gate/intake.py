@@ -7,8 +7,11 @@ security page; each function is one of them.
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from urllib.parse import unquote_plus, urlsplit
+from functools import lru_cache
+from string import punctuation
+from urllib.parse import quote, unquote, unquote_plus, urlsplit
 
+from aiohttp import web
 from multidict import CIMultiDictProxy
 
 from gate.settings import IntakeSettings
@@ -19,6 +22,7 @@ Headers = CIMultiDictProxy[str]
 _ABSOLUTE = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
 _LEADING = re.compile(r"[/\\]+")
 _PRINTABLE = re.compile(r"[!-~]*")
+_CONTROL = re.compile(r"[\0-\x1f\x7f]")
 _FRAMES = frozenset({"iframe", "frame", "embed", "object", "fencedframe"})
 
 
@@ -30,8 +34,15 @@ class Target:
     query: str
 
 
+TARGET = web.RequestKey("target", Target)
+"""The key of the target in a request."""
+
+
 def target_of(raw: str) -> Target | None:
-    """Split a request target (RFC 9112, section 3.2); None where it names no path of a server."""
+    """Split a request target (RFC 9112, section 3.2); None where it names no path of a server, or
+    has characters that no URL has and that a header we answer with could not carry."""
+    if not _PRINTABLE.fullmatch(raw) or "#" in raw:
+        return None
     if not raw.startswith("/"):
         found = _ABSOLUTE.match(raw)
         if found is None:
@@ -40,7 +51,7 @@ def target_of(raw: str) -> Target | None:
         if not raw.startswith("/"):
             raw = "/" + raw
     path, _, query = raw.partition("?")
-    return None if "#" in raw else Target(path, query)
+    return Target(path, query)
 
 
 class Reader:
@@ -56,9 +67,7 @@ class Reader:
             return []
         pairs = (pair.partition("=") for pair in query.split("&"))
         # a plus stays a plus: no token has a space, and portals forget to encode base64's "+"
-        return [
-            unquote_plus(value.replace("+", "%2B")) for key, _, value in pairs if _named(key, name)
-        ]
+        return [unquote(value) for key, _, value in pairs if _named(key, name)]
 
     def without_token(self, query: str) -> str:
         """The query less the token's parameter, the rest byte for byte."""
@@ -120,6 +129,7 @@ class AllowedOrigins:
         return origin is not None and (origin in self._allowed or origin == own)
 
 
+@lru_cache(maxsize=1024)
 def origin_of(url: str) -> str | None:
     """The origin of an http(s) URL as browsers write it (RFC 6454): lower case, no default port."""
     try:
@@ -161,12 +171,14 @@ def return_path(raw_path: str, query: str, site: Site) -> str:
 def next_path(wanted: str, site: Site, reader: Reader) -> str:
     """Where a form intake goes: `wanted` where it is a path of this site, however spelt, else `/`.
 
-    The index decides, and the path in the answer is the index's own spelling of it.
+    The index decides, and the path in the answer is the index's own spelling of it. A query and a
+    fragment stay as they are, but for what no URL can hold.
     """
     address, hash_sign, fragment = wanted.partition("#")
     path, _, query = address.partition("?")
     known = site.canonical(path)
-    if known is None or not _PRINTABLE.fullmatch(query + fragment):
+    if known is None or _CONTROL.search(wanted):
         return "/"
     kept = reader.without_token(query)
-    return known + (f"?{kept}" if kept else "") + hash_sign + fragment
+    rest = (f"?{kept}" if kept else "") + hash_sign + fragment
+    return known + quote(rest, safe=punctuation, errors="replace")

@@ -5,7 +5,6 @@ every purpose gets a key of its own (HKDF, RFC 5869).
 """
 
 import base64
-import binascii
 import os
 import secrets
 import stat
@@ -17,6 +16,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from gate.settings import SessionSettings
+from gate.spelling import key_problem
 
 KEY_BYTES = 32
 KEY_FILE = "session.key"
@@ -64,15 +64,9 @@ def new_key() -> str:
 
 def decode(text: str) -> bytes:
     """The 32 bytes of a key as `new_key` prints it. Raises `KeyProblem` for anything else."""
-    try:
-        raw = base64.b64decode(text.encode("ascii"), altchars=b"-_", validate=True)
-    except (UnicodeEncodeError, binascii.Error):
-        raise KeyProblem("a key is not URL-safe base64: `gate new-key` prints a good one") from None
-    if len(raw) != KEY_BYTES:
-        raise KeyProblem(
-            f"a key has {len(raw)} bytes, {KEY_BYTES} are needed: `gate new-key` prints a good one"
-        )
-    return raw
+    if problem := key_problem(text):
+        raise KeyProblem(problem)
+    return base64.urlsafe_b64decode(text)
 
 
 def read_key_file(path: Path) -> list[str]:
@@ -104,7 +98,7 @@ def make_key_file(path: Path) -> list[str]:
     Several processes may start at once: the file appears whole and only once, because a finished
     temporary file (O_EXCL, mode 0600) is linked to the name. Raises `KeyProblem`.
     """
-    if not path.exists():
+    if not os.path.lexists(path):
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

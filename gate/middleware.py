@@ -5,10 +5,10 @@ public; a route of the gate's own is answered by its handler, which is public by
 `app.py`'s list.
 """
 
+import contextlib
 import logging
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from urllib.parse import unquote
 
 from aiohttp import web
@@ -17,8 +17,10 @@ from aiohttp.typedefs import Handler
 from gate import session as sessions
 from gate import tokens
 from gate.access import Access, Decision
+from gate.admission import RecentIntakes, take_token
 from gate.answers import Answers
 from gate.intake import (
+    TARGET,
     AllowedOrigins,
     Reader,
     Target,
@@ -31,10 +33,10 @@ from gate.intake import (
     target_of,
 )
 from gate.outcome import Outcome
-from gate.proxies import Proxies
-from gate.scope import SCOPE, Scope
+from gate.proxies import Proxies, is_host
+from gate.scope import SCOPE, Scope, request_id
 from gate.serving import Files
-from gate.session import Session, SessionSeal
+from gate.session import SessionSeal
 from gate.site import Entry, Redirect, Site
 
 log = logging.getLogger(__name__)
@@ -63,8 +65,10 @@ class Entrance:
         target = target_of(request.raw_path)
         scope = self._scope(request, target)
         request[SCOPE] = scope
-        if target is None or not _has_one_host(request):
-            return self._answers.malformed(request, scope, 400, "the address cannot be read")
+        if target is None or not _is_unambiguous(request):
+            response = self._answers.malformed(request, scope, 400, "the address cannot be read")
+            response.force_close()  # where the next request begins may be in doubt
+            return response
         request[TARGET] = target
         try:
             return await handler(request)
@@ -76,11 +80,13 @@ class Entrance:
 
     def _scope(self, request: web.Request, target: Target | None) -> Scope:
         asker = self._proxies.asker(request.remote or "", request.headers, scheme=request.scheme)
+        stated_ids = request.headers.getall("X-Request-Id", ())
         return Scope(
             path=target.path if target else "",
             address=asker.address,
             origin=self._origins.own(asker.scheme, asker.host),
             begun=time.perf_counter(),
+            request_id=request_id(stated_ids, trusted=asker.trusted),
         )
 
     def _of_http(
@@ -96,14 +102,13 @@ class Entrance:
         return self._answers.failed(request, scope)
 
 
-TARGET = web.RequestKey("target", Target)
-"""The key of the target in a request."""
-
-
-def _has_one_host(request: web.Request) -> bool:
-    # RFC 9112, section 3.2: a missing or second Host is 400
+def _is_unambiguous(request: web.Request) -> bool:
+    """Whether everyone on the way reads the same host and the same body (RFC 9112, sections 3.2
+    and 6.1): the parser lets pass a missing or odd Host, and an empty Transfer-Encoding."""
     hosts = request.headers.getall("Host", ())
-    return len(hosts) == 1 or (not hosts and request.version < (1, 1))
+    if not (is_host(hosts[0]) if len(hosts) == 1 else not hosts and request.version < (1, 1)):
+        return False
+    return request.headers.get("Transfer-Encoding", "chunked").lower() == "chunked"
 
 
 class Guard:
@@ -120,7 +125,7 @@ class Guard:
         reader: Reader,
         origins: AllowedOrigins,
         answers: Answers,
-        recent: "RecentIntakes",
+        recent: RecentIntakes,
     ) -> None:
         self._routes = routes
         self._site = site
@@ -180,8 +185,10 @@ class Guard:
         scope.verify_ms = decision.verify_ms
         match decision.outcome:
             case Outcome.ALLOWED | Outcome.PUBLIC | Outcome.STALE:
+                if session is not None:
+                    self._recent.take(request)
                 return await self._serve(request, scope, target, found, decision, handler)
-            case Outcome.NO_TOKEN if self._lost_cookie(request, scope, target):
+            case Outcome.NO_TOKEN if self._lost_cookie(request):
                 return self._answers.denied(request, scope, decision, page="no_cookie")
             case _:
                 return self._answers.denied(request, scope, decision)
@@ -197,13 +204,14 @@ class Guard:
     ) -> web.StreamResponse:
         if isinstance(found, Redirect):
             return self._files.redirect(found, target.query)
-        if found is None:
-            if self._site.missing is None:
-                return self._answers.not_found(request, scope)
-            return await self._files.entry(request, self._site.missing, handler, status=404)
-        if found.page and decision.session is not None:
-            scope.renewal = self._seal.set_cookie(decision.session)
-        return await self._files.entry(request, found, handler)
+        if found is not None:
+            if found.page and decision.session is not None:
+                scope.renewal = self._seal.set_cookie(decision.session)
+            with contextlib.suppress(web.HTTPNotFound):
+                return await self._files.entry(request, found, handler)
+        if self._site.missing is None:
+            return self._answers.not_found(request, scope)
+        return await self._files.entry(request, self._site.missing, handler, status=404)
 
     async def _intake(
         self, request: web.Request, scope: Scope, target: Target, text: str
@@ -216,78 +224,12 @@ class Guard:
         answer = await take_token(request, scope, text, self._access, self._seal, self._answers)
         if answer is not None:
             return answer
-        self._recent.note(_who(request, scope, location))
+        self._recent.note(request, location)
         return self._answers.see_other(location)
 
-    def _lost_cookie(self, request: web.Request, scope: Scope, target: Target) -> bool:
+    def _lost_cookie(self, request: web.Request) -> bool:
         """Whether this browser was given a cookie for this very page and did not bring it back."""
-        if not is_navigation(request.headers) or self._seal.name in request.headers.get(
-            "Cookie", ""
-        ):
+        if not is_navigation(request.headers):
             return False
-        address = f"{target.path}?{target.query}" if target.query else target.path
-        return self._recent.take(_who(request, scope, address))
-
-
-def _who(request: web.Request, scope: Scope, location: str) -> tuple[str, str, str]:
-    return scope.address, request.headers.get("User-Agent", ""), location
-
-
-async def take_token(
-    request: web.Request,
-    scope: Scope,
-    text: str,
-    access: Access,
-    seal: SessionSeal,
-    answers: Answers,
-) -> web.StreamResponse | None:
-    """Judge a token that came in and let the response carry the new session.
-
-    None when it was good: the caller says where to go. Only a refused token deletes the cookie.
-    """
-    token = tokens.parse(text)
-    held: Session | None = await sessions.current(request)
-    if token is None:
-        decision = Decision(Outcome.REFUSED)
-    elif not seal.fits(seal.new(token, expires=None, subject=None)):
-        return answers.too_long(request, scope)
-    else:
-        decision = await access.admit(token, held)
-    scope.outcome, scope.subject = decision.outcome, decision.subject
-    scope.verify_ms = decision.verify_ms
-    if decision.outcome is Outcome.INTAKE:
-        if decision.session is not None:
-            if not seal.fits(decision.session):
-                return answers.too_long(request, scope)
-            await sessions.begin(request, decision.session)
-        return None
-    if decision.outcome is Outcome.REFUSED:
-        await sessions.end(request)
-    # a form cannot be sent again by a link
-    again = decision.outcome is Outcome.UNAVAILABLE and request.method == "POST"
-    return answers.denied(request, scope, decision, page="unavailable_form" if again else None)
-
-
-class RecentIntakes:
-    """Intakes of the last seconds, to tell a browser that kept no cookie from a stranger.
-
-    Bounded; what is forgotten costs only a less helpful page.
-    """
-
-    LIMIT = 4096
-    SECONDS = 15.0
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._noted: OrderedDict[tuple[str, str, str], float] = OrderedDict()
-
-    def note(self, who: tuple[str, str, str]) -> None:
-        """Remember an intake by address, browser and where it was sent."""
-        self._noted[who] = self._clock() + self.SECONDS
-        self._noted.move_to_end(who)
-        if len(self._noted) > self.LIMIT:
-            self._noted.popitem(last=False)
-
-    def take(self, who: tuple[str, str, str]) -> bool:
-        """Whether it is remembered; then it is forgotten."""
-        return self._noted.pop(who, 0.0) > self._clock()
+        brought = self._seal.name in request.headers.get("Cookie", "")
+        return self._recent.take(request) and not brought

@@ -29,8 +29,13 @@ FLUSH_SECONDS = 0.05
 
 _MAX_TEXT = 512
 _quote = json.JSONEncoder(ensure_ascii=True).encode
-# a query whose question mark was encoded by mistake is a query all the same
-_QUERY = re.compile(r"\?|#|%3f|%23", re.IGNORECASE)
+# a query that was joined with "&", or encoded by mistake, even twice, is a query all the same
+_QUERY = re.compile(r"[?#&;]|%(?:25)*(?:3f|23|26|3b)", re.IGNORECASE)
+_BODILESS = frozenset({204, 304})
+# those that OpenTelemetry's conventions know
+_METHODS = frozenset(
+    {"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +88,10 @@ class AccessLog:
         scope = scope_of(request) or _unparsed(request)
         line = Line(
             time=self._clock(),
-            method=request.method,
+            method=request.method if request.method in _METHODS else "_OTHER",
             path=_plain(_QUERY.split(scope.path, maxsplit=1)[0]),
             status=response.status,
-            size=response.body_length if response.prepared else 0,
+            size=_body_size(request, response),
             address=scope.address,
             agent=_plain(request.headers.get("User-Agent", "")),
             outcome=(scope.outcome or outcome_of_status(response.status)).value,
@@ -132,6 +137,15 @@ def outcome_of_status(status: int) -> Outcome:
     return Outcome.MALFORMED if status >= 400 else Outcome.PUBLIC
 
 
+def _body_size(request: web.BaseRequest, response: web.StreamResponse) -> int:
+    """Bytes of the body that were handed to the connection."""
+    if not response.prepared or request.method == "HEAD" or response.status in _BODILESS:
+        return 0
+    sent, whole = request.writer.output_size, response.content_length
+    # what was sent has the headers in it, which matters only where a client went away
+    return sent if whole is None else min(whole, sent)
+
+
 def _unparsed(request: web.BaseRequest) -> Scope:
     return Scope(path="", address=request.remote or "", origin=None, request_id=new_request_id())
 
@@ -149,7 +163,7 @@ def _subject_rule(rule: str, secret: bytes) -> Callable[[str | None], str | None
 
     if rule == "hash":
         return hashed
-    return (lambda subject: subject) if rule == "plain" else (lambda subject: None)
+    return (lambda subject: subject and subject[:_MAX_TEXT]) if rule == "plain" else lambda _: None
 
 
 def _plain(text: str) -> str:

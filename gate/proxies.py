@@ -1,7 +1,8 @@
 """Who really asks, and by which address: forwarded headers, believed only from trusted proxies.
 
 Lists of forwarders are read from the right, because only what the last trusted proxy wrote is
-known to be true; everything further left may be the client's invention.
+known to be true; everything further left may be the client's invention. Where both kinds of header
+come, X-Forwarded-* is believed: nearly every proxy writes it, and hands on a client's Forwarded.
 """
 
 import re
@@ -14,9 +15,10 @@ from multidict import CIMultiDictProxy
 Network = IPv4Network | IPv6Network
 Headers = CIMultiDictProxy[str]
 
-_HOST = re.compile(r"[A-Za-z0-9._\-]+(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](?::[0-9]{1,5})?")
-# what stands between separators, which do not count inside quotes
-_ELEMENTS = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*(?:"|$))+')
+_HOST = re.compile(r"(?:[A-Za-z0-9._\-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
+# what stands between separators, which do not count inside quotes; elements are found in the text
+# reversed, so that a quote which a client left open cannot swallow what the proxy wrote behind it
+_ELEMENTS = re.compile(r'(?:[^,"]|"[^"]*(?:"|$))+')
 _PARAMETERS = re.compile(r'(?:[^;"]|"(?:[^"\\]|\\.)*(?:"|$))+')
 _PAIR = re.compile(r'\s*([A-Za-z]+)=(?:"((?:[^"\\]|\\.)*)"|([^;,"\s]*))\s*')
 
@@ -30,6 +32,11 @@ class Asker:
     host: str
     trusted: bool
     """Whether the connection itself came from a trusted proxy."""
+
+
+def is_host(text: str) -> bool:
+    """Whether a Host header names a host, with or without a port (RFC 9112, section 3.2)."""
+    return _HOST.fullmatch(text) is not None
 
 
 class Proxies:
@@ -51,43 +58,42 @@ class Proxies:
         host = headers.get("Host", "")
         if not self._networks or not self.trusts(peer):
             return Asker(peer, scheme, host, trusted=False)
-        hops = _forwarded(headers) if "Forwarded" in headers else _x_forwarded(headers)
+        hops = _x_forwarded(headers) or _forwarded(headers)
         address = peer
-        last: dict[str, str] = {}
-        for hop in reversed(hops):
-            last = last or hop
+        for hop in hops:
             stated_address = _bare(hop.get("for", ""))
             address = stated_address or address
             if not stated_address or not self.trusts(stated_address):
                 break
-        proto, stated = last.get("proto", "").lower(), last.get("host", "")
+        nearest = hops[0] if hops else {}
+        proto, stated = nearest.get("proto", "").lower(), nearest.get("host", "")
         return Asker(
             address,
             proto if proto in ("http", "https") else scheme,
-            stated if _HOST.fullmatch(stated) else host,
+            stated if is_host(stated) else host,
             trusted=True,
         )
 
 
 def _forwarded(headers: Headers) -> list[dict[str, str]]:
-    """The elements of Forwarded (RFC 7239), oldest first."""
-    elements = []
-    for element in _ELEMENTS.findall(",".join(headers.getall("Forwarded"))):
-        pairs = (_PAIR.fullmatch(pair) for pair in _PARAMETERS.findall(element))
-        elements.append(
-            {pair[1].lower(): pair[2] or pair[3] or "" for pair in pairs if pair is not None}
-        )
-    return elements
+    """The elements of Forwarded (RFC 7239), nearest first."""
+    hops = []
+    for reverse in _ELEMENTS.findall(",".join(headers.getall("Forwarded", ()))[::-1]):
+        pairs = (_PAIR.fullmatch(pair) for pair in _PARAMETERS.findall(reverse[::-1]))
+        hop = {pair[1].lower(): pair[2] or pair[3] or "" for pair in pairs if pair is not None}
+        hops.append(hop)
+    return hops
 
 
 def _x_forwarded(headers: Headers) -> list[dict[str, str]]:
-    """The X-Forwarded headers in the same form; proto and host are the last proxy's word."""
-    hops = [{"for": value} for value in _values(headers, "X-Forwarded-For")] or [{}]
+    """The X-Forwarded headers in the same form; proto and host are the nearest proxy's word."""
+    hops = [{"for": value} for value in reversed(_values(headers, "X-Forwarded-For"))]
+    nearest = hops[0] if hops else {}
     for name, key in (("X-Forwarded-Proto", "proto"), ("X-Forwarded-Host", "host")):
         stated = _values(headers, name)
         if stated:
-            hops[-1][key] = stated[-1]
-    return hops
+            nearest[key] = stated[-1]
+    return hops or ([nearest] if nearest else [])
 
 
 def _values(headers: Headers, name: str) -> list[str]:

@@ -5,6 +5,8 @@ read.
 """
 
 import random
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -12,6 +14,16 @@ from aiohttp import web
 from gate.outcome import Outcome
 
 _random = random.Random()  # noqa: S311 - request ids need not be secret
+
+
+_STATED_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+
+def request_id(stated: Sequence[str], *, trusted: bool) -> str:
+    """The id that a trusted proxy stated, if it is one and harmless; else a new one."""
+    if trusted and len(stated) == 1 and _STATED_ID.fullmatch(stated[0]):
+        return stated[0]
+    return new_request_id()
 
 
 def new_request_id() -> str:

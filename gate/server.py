@@ -7,11 +7,13 @@ import asyncio
 import contextlib
 import errno
 import logging
+import os
 import signal
+import socket
 import ssl
-import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -23,12 +25,18 @@ from gate.site import Site, read_site
 from gate.spelling import is_loopback
 from gate.tree import TreeProblem
 from gate.verifier import tls_context
-from gate.writer import LineWriter, WriterHandler
+from gate.writer import LineWriter, lines_to_standard_output, logging_to_standard_error
 
 log = logging.getLogger(__name__)
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+BACKLOG = 1024
+"""Connections that wait to be accepted; the kernel's own bound is net.core.somaxconn."""
+
+LAST_SECONDS = 0.3
+"""After SIGTERM, for requests that are on their way over connections that are open: some round
+trips."""
 
 
 class StartProblem(Exception):
@@ -53,6 +61,14 @@ class Prepared:
     tls: ssl.SSLContext | None
 
 
+def main(settings: Settings) -> None:
+    """`gate serve`, until a signal. Raises `StartProblem` and `ServeProblem`."""
+    with logging_to_standard_error(settings.log.level):
+        prepared = prepare(settings)
+        with lines_to_standard_output() as output:
+            run(serve(prepared, output))
+
+
 def prepare(settings: Settings) -> Prepared:
     """Read the site, open the keys, load the certificates. Raises `StartProblem`."""
     problems: list[str] = []
@@ -68,9 +84,10 @@ def prepare(settings: Settings) -> Prepared:
     try:
         keys = open_keys(settings.session, settings.server.state_dir)
     except KeyProblem as problem:
-        problems.append(f"[session] keys: {problem}")
+        given = "[session] key_file" if settings.session.key_file else "[server] state_dir"
+        problems.append(f"{given}: {problem}")
     try:
-        tls = _server_tls(settings.server)
+        tls = server_tls(settings.server)
     except (OSError, ValueError) as problem:
         problems.append(f"[server] tls_certificate: cannot be used with tls_key: {problem}")
     try:
@@ -82,24 +99,27 @@ def prepare(settings: Settings) -> Prepared:
     return Prepared(settings, site, keys, tls)
 
 
-def _server_tls(server: ServerSettings) -> ssl.SSLContext | None:
+def server_tls(server: ServerSettings) -> ssl.SSLContext | None:
+    """How to serve https; None for http. Raises OSError or ValueError for unusable files."""
     if server.tls_certificate is None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(server.tls_certificate, server.tls_key)
+    # without a password OpenSSL would ask the terminal for that of an encrypted key
+    context.load_cert_chain(server.tls_certificate, server.tls_key, password="")
     return context
 
 
 async def serve(prepared: Prepared, output: LineWriter) -> None:
     """Listen until a signal ends it. Raises `ServeProblem`."""
     server = prepared.settings.server
-    async with running(prepared, output) as app:
-        log.info("serving %s on %s", prepared.site.root, address(server))
+    stop = stop_signal()
+    async with running(prepared, output) as (app, port):
+        log.info("serving %s on %s", prepared.site.root, address(server, port))
         if not server.public_url and not is_loopback(server.host):
             log.warning(
                 "[server] public_url is empty: set it to the https address that browsers see"
             )
-        await signalled()
+        await stop.wait()
         app[READINESS].problem = "draining"
         log.info("stopping: requests under way have %g s to finish", server.shutdown_grace)
         if server.drain_delay:
@@ -109,8 +129,8 @@ async def serve(prepared: Prepared, output: LineWriter) -> None:
 @contextlib.asynccontextmanager
 async def running(
     prepared: Prepared, output: LineWriter, *, key: str = "[server] port"
-) -> AsyncIterator[web.Application]:
-    """The application on its socket, for as long as the context lasts."""
+) -> AsyncIterator[tuple[web.Application, int]]:
+    """The application on its socket, and the socket's port, for as long as the context lasts."""
     settings = prepared.settings
     app = make_app(settings, site=prepared.site, keys=prepared.keys, output=output)
     async with listening(
@@ -120,8 +140,8 @@ async def running(
         tls=prepared.tls,
         grace=settings.server.shutdown_grace,
         key=key,
-    ):
-        yield app
+    ) as port:
+        yield app, port
 
 
 @contextlib.asynccontextmanager
@@ -133,21 +153,67 @@ async def listening(
     key: str,
     tls: ssl.SSLContext | None = None,
     grace: float = 1.0,
-) -> AsyncIterator[None]:
-    """An application on a TCP socket. `key` is the setting or option that names the port.
-
-    Raises `ServeProblem` where the socket cannot be had.
-    """
-    runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=grace)
-    await runner.setup()
-    try:
+) -> AsyncIterator[int]:
+    """An application on a TCP socket, whose port is yielded. `key` is the setting or option that
+    names the port. Raises `ServeProblem` where the socket cannot be had."""
+    leaving = asyncio.Event()
+    app.on_response_prepare.append(partial(_say_farewell, leaving))
+    # aiohttp waits twice, for requests and for their connections, and for ever where told 0
+    runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=max(grace / 2, 0.01))
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(runner.cleanup)
+        await runner.setup()
+        assert runner.server is not None, "set up just now"
         try:
-            await web.TCPSite(runner, host, port, ssl_context=tls).start()
+            listener = await asyncio.get_running_loop().create_server(
+                runner.server, host, port, ssl=tls, backlog=BACKLOG
+            )
         except OSError as error:
             raise ServeProblem(_why_not(error, host, port, key)) from None
-        yield
-    finally:
-        await runner.cleanup()
+        stack.callback(listener.close)
+        yield listener.sockets[0].getsockname()[1]
+        leaving.set()
+        await _take_the_last(listener, runner.server, tls)
+
+
+async def _say_farewell(
+    leaving: asyncio.Event, request: web.Request, response: web.StreamResponse
+) -> None:
+    if leaving.is_set():
+        response.headers["Connection"] = "close"
+        response.force_close()
+
+
+async def _take_the_last(
+    listener: asyncio.Server, server: web.Server, tls: ssl.SSLContext | None
+) -> None:
+    """Stop listening without a reset for those whom the kernel connected already: they would all
+    be lost with the socket. Then wait a moment for what they and the others have sent."""
+    loop = asyncio.get_running_loop()
+    doors = [each.dup() for each in listener.sockets]
+    listener.close()
+    late = [each for door in doors for each in _waiting(door)]
+    end = loop.time() + LAST_SECONDS
+    async with asyncio.TaskGroup() as group:
+        for each in late:
+            group.create_task(_welcome(each, server, tls))
+    while server.connections and loop.time() < end:  # noqa: ASYNC110 - there is no event for it
+        await asyncio.sleep(0.01)
+
+
+def _waiting(door: socket.socket) -> Iterator[socket.socket]:
+    """The connections in a listening socket's queue; closes it."""
+    door.setblocking(False)
+    with door, contextlib.suppress(OSError):
+        while True:
+            yield door.accept()[0]
+
+
+async def _welcome(each: socket.socket, server: web.Server, tls: ssl.SSLContext | None) -> None:
+    loop = asyncio.get_running_loop()
+    with contextlib.suppress(OSError, TimeoutError):
+        async with asyncio.timeout(LAST_SECONDS):
+            await loop.connect_accepted_socket(server, each, ssl=tls)
 
 
 def _why_not(error: OSError, host: str, port: int, key: str) -> str:
@@ -157,30 +223,32 @@ def _why_not(error: OSError, host: str, port: int, key: str) -> str:
     return f"cannot listen on {host} port {port}: {reason}: change {key} or host"
 
 
-async def signalled() -> None:
-    """Wait for the first signal; a second one ends the process at once, by its default."""
+def stop_signal() -> asyncio.Event:
+    """An event that the first SIGTERM or SIGINT sets; a second one ends the process at once."""
     loop = asyncio.get_running_loop()
     came = asyncio.Event()
 
-    def first(which: signal.Signals) -> None:
+    def on(which: signal.Signals) -> None:
+        if came.is_set():
+            _end_by(which)
         came.set()
-        loop.remove_signal_handler(which)
 
     for which in _SIGNALS:
         with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C cancels instead
-            loop.add_signal_handler(which, first, which)
-    try:
-        await came.wait()
-    finally:
-        for which in _SIGNALS:
-            with contextlib.suppress(NotImplementedError):
-                loop.remove_signal_handler(which)
+            loop.add_signal_handler(which, on, which)
+    return came
 
 
-def address(server: ServerSettings) -> str:
+def _end_by(which: signal.Signals) -> None:
+    signal.signal(which, signal.SIG_DFL)
+    os.kill(os.getpid(), which)
+    os._exit(128 + which)  # a container's first process is not killed by its own signals
+
+
+def address(server: ServerSettings, port: int) -> str:
     """Where the gate listens, as a URL."""
     host = f"[{server.host}]" if ":" in server.host else server.host
-    return f"{'https' if server.tls_certificate else 'http'}://{host}:{server.port}"
+    return f"{'https' if server.tls_certificate else 'http'}://{host}:{port}"
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
@@ -193,19 +261,3 @@ def run(main: Coroutine[Any, Any, None]) -> None:
         factory = uvloop.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(main)
-
-
-@contextlib.contextmanager
-def logging_to_standard_error(level: str) -> Iterator[None]:
-    """Send the log to standard error through a writer that never blocks."""
-    writer = LineWriter(sys.stderr.fileno())
-    handler = WriterHandler(writer)
-    handler.setFormatter(logging.Formatter(LOG_FORMAT))
-    root = logging.getLogger()
-    root.addHandler(handler)
-    root.setLevel(level.upper())
-    try:
-        yield
-    finally:
-        root.removeHandler(handler)
-        writer.close()

@@ -4,7 +4,9 @@ Content coding, conditions and ranges are decided by `negotiation`; aiohttp's st
 streams what is too large for memory.
 """
 
-from typing import Any
+import asyncio
+import os
+from pathlib import Path
 
 from aiohttp import hdrs, web
 from aiohttp.abc import AbstractStreamWriter
@@ -33,13 +35,16 @@ class Files:
     async def entry(
         self, request: web.Request, entry: Entry, stream: Handler, *, status: int = 200
     ) -> web.StreamResponse:
-        """The file of an entry; `stream` is the handler of aiohttp's static resource."""
+        """The file of an entry; `stream` is the handler of aiohttp's static resource.
+
+        Raises `web.HTTPNotFound` where a streamed file has gone since the index was read.
+        """
         headers = request.headers
         wants_range = status == 200 and request.method == "GET" and hdrs.RANGE in headers
         variant = entry.identity if wants_range else entry.choose(headers.get("Accept-Encoding"))
-        if status == 200:
-            condition = headers.get("If-None-Match")
-            if condition is not None and none_match(condition, variant.etag):
+        if status == 200 and hdrs.IF_NONE_MATCH in headers:
+            condition = ", ".join(headers.getall("If-None-Match"))
+            if none_match(condition, variant.etag):
                 return _not_modified(variant)
         try:
             span = _span(request, variant) if wants_range else None
@@ -70,7 +75,15 @@ class Files:
         # link has been turned elsewhere since the index was read
         request.match_info["filename"] = variant.file
         await stream(request)
-        return StreamedFile(self._site.root / variant.file, variant, span, status)
+        path = self._site.root / variant.file
+        # aiohttp would notice it when the headers of a file stand already
+        if not await asyncio.to_thread(_is_readable, path):
+            raise web.HTTPNotFound
+        return StreamedFile(path, variant, span, status)
+
+
+def _is_readable(path: Path) -> bool:
+    return path.is_file() and os.access(path, os.R_OK)
 
 
 def _span(request: web.Request, variant: Variant) -> Span | None:
@@ -95,7 +108,7 @@ class StreamedFile(web.FileResponse):
     a range that was found good.
     """
 
-    def __init__(self, path: Any, variant: Variant, span: Span | None, status: int) -> None:
+    def __init__(self, path: Path, variant: Variant, span: Span | None, status: int) -> None:
         super().__init__(path, status=status, headers=variant.headers)
         self._seen = {"Range": f"bytes={span.first}-{span.last}"} if span else {}
 

@@ -11,14 +11,16 @@ import logging
 import secrets
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import NoneType
 
 import aiohttp_session
 from aiohttp import web
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from gate.settings import SessionSettings
+from gate.spelling import LONGEST
 from gate.tokens import Token, parse
 
 log = logging.getLogger(__name__)
@@ -28,6 +30,9 @@ warnings.filterwarnings("ignore", category=web.NotAppKeyWarning, module="aiohttp
 
 MAX_COOKIE_BYTES = 4096
 """Browsers drop larger cookies (RFC 6265, section 6.1); counted over the whole header value."""
+
+_MAX_AGE_DIGITS = len(str(LONGEST))
+"""Counted for every cookie, so that one that fitted once still fits when it is renewed."""
 
 FUTURE_SECONDS = 60
 """A cookie that claims to be younger than this is from a wrong clock or a forger: no session."""
@@ -104,10 +109,10 @@ class SessionSeal:
     def set_cookie(self, session: Session) -> str:
         """The Set-Cookie value, with its Max-Age. Raises `TokenTooLong`."""
         sealed = self._fernet.encrypt(_dump(session)).decode("ascii")
-        value = f"{self.name}={sealed}{self._attributes}{self.max_age(session)}"
-        if len(value) > MAX_COOKIE_BYTES:
+        value = f"{self.name}={sealed}{self._attributes}"
+        if len(value) + _MAX_AGE_DIGITS > MAX_COOKIE_BYTES:
             raise TokenTooLong
-        return value
+        return f"{value}{self.max_age(session)}"
 
     def max_age(self, session: Session) -> int:
         """Seconds that the browser keeps the cookie: the smaller of idle time and lifetime left."""
@@ -162,7 +167,7 @@ class SessionSeal:
     def _unseal(self, sealed: str) -> Session | None:
         try:
             return _load(self._fernet.decrypt(sealed))
-        except (InvalidToken, ValueError, KeyError, TypeError):
+        except (InvalidToken, ValueError):
             log.debug("a cookie did not open")
             return None
 
@@ -170,6 +175,17 @@ class SessionSeal:
         self._opened[sealed] = session
         if len(self._opened) > REMEMBERED:
             self._opened.popitem(last=False)
+
+
+_FIELDS: Mapping[str, tuple[type, ...]] = {
+    "i": (str,),
+    "s": (int,),
+    "r": (int,),
+    "h": (str,),
+    "t": (str, NoneType),
+    "e": (int, float, NoneType),
+    "u": (str, NoneType),
+}
 
 
 def _dump(session: Session) -> bytes:
@@ -187,10 +203,17 @@ def _dump(session: Session) -> bytes:
 
 
 def _load(plain: bytes) -> Session:
-    """Raises ValueError, KeyError or TypeError for anything that `_dump` did not write."""
+    """Raises ValueError for anything that `_dump` did not write."""
     fields = json.loads(plain)
-    token = parse(fields["t"]) if "t" in fields else None
-    session = Session(
+    if not isinstance(fields, dict) or any(
+        type(fields.get(name)) not in kinds for name, kinds in _FIELDS.items()
+    ):
+        raise ValueError("not a session of this version")
+    text = fields.get("t")
+    token = None if text is None else parse(text)
+    if token is None and text is not None:
+        raise ValueError("not a token")
+    return Session(
         id=fields["i"],
         issued=fields["s"],
         renewed=fields["r"],
@@ -199,9 +222,6 @@ def _load(plain: bytes) -> Session:
         expires=fields.get("e"),
         subject=fields.get("u"),
     )
-    if type(session.issued) is not int or type(session.renewed) is not int:
-        raise TypeError("times are whole seconds")
-    return session
 
 
 class SessionStorage(aiohttp_session.AbstractStorage):

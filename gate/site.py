@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote_to_bytes
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from gate import media
-from gate.encodings import Encoded, encode
+from gate.encodings import Encoded, encode, opens_to
 from gate.negotiation import IDENTITY, acceptable
 from gate.tree import File, TreeProblem, read_tree
 
@@ -164,14 +164,26 @@ def _variants(name: str, files: Mapping[str, File], resident: bool) -> dict[str,
         for coding, ending in (("br", ".br"), ("gzip", ".gz"))
         if name + ending in files
     }
-    if not resident:
-        return _streamed(name, files[name], siblings)
     try:
+        if not resident:
+            return _streamed(name, files[name], _holding(name, files[name], siblings))
         body = files[name].path.read_bytes()
         built = {coding: file.path.read_bytes() for coding, file in siblings.items()}
     except OSError as error:
-        raise TreeProblem(f"{files[name].path} cannot be read: {error.strerror}") from None
+        raise TreeProblem(f"{error.filename} cannot be read: {error.strerror}") from None
     return _in_memory(name, encode(name, body, built))
+
+
+def _holding(name: str, file: File, siblings: Mapping[str, File]) -> dict[str, File]:
+    """The siblings that hold the file. Raises OSError for what cannot be read."""
+    found = {}
+    with file.path.open("rb") as plain:
+        for coding, sibling in siblings.items():
+            plain.seek(0)
+            with sibling.path.open("rb") as packed:
+                if opens_to(name, coding, packed, plain):
+                    found[coding] = sibling
+    return found
 
 
 def _in_memory(name: str, encoded: Encoded) -> dict[str, Variant]:

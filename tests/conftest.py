@@ -2,8 +2,10 @@
 
 import asyncio
 import base64
+import os
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,10 @@ from gate.keys import Keys
 from gate.settings import Settings
 from gate.site import read_site
 from tests.fakes import GOOD, FakeApi, FakeClock, Lines
+from tests.skipping import (  # noqa: F401 - hooks, which pytest finds by their names
+    pytest_make_collect_report,
+    pytest_runtest_makereport,
+)
 
 DATA = Path(__file__).parent / "data" / "site"
 KEY = base64.urlsafe_b64encode(bytes(range(32))).decode("ascii")
@@ -34,18 +40,23 @@ def no_blocking_calls() -> Iterator[BlockBuster]:
 @pytest.fixture
 def docs_tree(tmp_path: Path) -> Path:
     """A built site with everything that must not be served beside what must."""
-    root = tmp_path / "site"
+    return make_docs_tree(tmp_path)
+
+
+def make_docs_tree(folder: Path) -> Path:
+    """The same for fixtures of a wider scope."""
+    root = folder / "site"
     shutil.copytree(DATA, root)
     (root / "über uns").mkdir()
     (root / "über uns" / "index.html").write_text("<title>Über uns</title>", encoding="utf-8")
     (root / ".env").write_text("SECRET=1", encoding="utf-8")
     (root / ".git").mkdir()
     (root / ".git" / "config").write_text("[core]", encoding="utf-8")
-    outside = tmp_path / "outside.txt"
+    outside = folder / "outside.txt"
     outside.write_text("not of the site", encoding="utf-8")
     (root / "leak.txt").symlink_to(outside)
-    (tmp_path / "site2").mkdir()
-    (tmp_path / "site2" / "index.html").write_text("the neighbour", encoding="utf-8")
+    (folder / "site2").mkdir()
+    (folder / "site2" / "index.html").write_text("the neighbour", encoding="utf-8")
     return root
 
 
@@ -55,12 +66,10 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-async def api(aiohttp_server: Callable[[web.Application], Awaitable[TestServer]]) -> FakeApi:
+async def api() -> AsyncIterator[FakeApi]:
     """A verify API that says yes to `GOOD`."""
-    fake = FakeApi()
-    server = await aiohttp_server(fake.app())
-    fake.url = str(server.make_url("/verify"))
-    return fake
+    async with running_api() as fake:
+        yield fake
 
 
 class Gate:
@@ -115,23 +124,54 @@ async def make_gate(docs_tree: Path, api: FakeApi, clock: FakeClock) -> AsyncIte
 
     Keyword arguments are sections of the settings; the verify URL and the root have defaults.
     """
-    started: list[tuple[TestServer, aiohttp.ClientSession]] = []
+    async with AsyncExitStack() as stack:
 
-    async def start(*, keys: tuple[str, ...] = (KEY,), **sections: dict[str, Any]) -> Gate:
-        settings = make_settings(api, docs_tree, **sections)
-        lines = Lines()
-        # a start may read files; only what serves requests may not
-        app = await asyncio.to_thread(_make, settings, Keys(keys), lines, clock)
-        server = TestServer(app)
+        async def start(*, keys: tuple[str, ...] = (KEY,), **sections: dict[str, Any]) -> Gate:
+            settings = make_settings(api, docs_tree, **sections)
+            return await stack.enter_async_context(running_gate(settings, keys, clock))
+
+        yield start
+
+
+@asynccontextmanager
+async def running_gate(
+    settings: Settings, keys: tuple[str, ...], clock: FakeClock
+) -> AsyncIterator[Gate]:
+    """A gate for as long as the context lasts."""
+    lines = Lines()
+    # a start may read files; only what serves requests may not
+    app = await asyncio.to_thread(_make, settings, Keys(keys), lines, clock)
+    server = TestServer(app)
+    with pytest.MonkeyPatch.context() as patch:
+        # reading the machine's certificate authorities is the better part of a start
+        patch.setenv("SSL_CERT_FILE", os.devnull)
         await server.start_server()
-        session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False)
-        started.append((server, session))
-        return Gate(server, session, lines)
+    async with (
+        server,
+        aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False) as client,
+    ):
+        yield Gate(server, client, lines)
 
-    yield start
-    for server, session in started:
-        await session.close()
-        await server.close()
+
+@asynccontextmanager
+async def lasting_gate(
+    folder: Path, **sections: dict[str, Any]
+) -> AsyncIterator[tuple[Gate, FakeApi]]:
+    """A gate with a site and a verify API of its own, for fixtures of a wider scope: to be shared
+    by tests that leave nothing behind."""
+    async with running_api() as api:
+        settings = make_settings(api, make_docs_tree(folder), **sections)
+        async with running_gate(settings, (KEY,), FakeClock()) as gate:
+            yield gate, api
+
+
+@asynccontextmanager
+async def running_api() -> AsyncIterator[FakeApi]:
+    """A verify API that says yes to `GOOD`, for as long as the context lasts."""
+    fake = FakeApi()
+    async with TestServer(fake.app()) as server:
+        fake.url = str(server.make_url("/verify"))
+        yield fake
 
 
 def _make(settings: Settings, keys: Keys, lines: Lines, clock: FakeClock) -> web.Application:

@@ -95,9 +95,11 @@ class Lines:
 
     def __init__(self) -> None:
         self.raw = b""
+        self.came = asyncio.Event()
 
     def write(self, lines: bytes, count: int = 1) -> None:
         self.raw += lines
+        self.came.set()
 
     @property
     def entries(self) -> list[dict[str, Any]]:

@@ -1,0 +1,111 @@
+"""Imports go down: every room stands on a floor and knows only what lies below it."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.processes import ROOT, environment
+
+FLOORS = [
+    # what knows nothing of ours
+    ["gate", "outcome", "tokens", "media", "negotiation", "cache", "proxies", "tree", "writer"],
+    ["spelling", "settings", "soundness", "config"],
+    ["encodings", "keys", "scope", "pages", "demo", "demo.portal"],
+    ["site", "session", "verifier", "headers"],
+    ["access", "intake", "observe"],
+    ["answers", "serving"],
+    ["admission", "middleware", "handlers"],
+    ["app"],
+    ["server", "check", "health", "demo.start"],
+    ["cli"],
+    ["__main__"],
+]
+"""Low to high; on one floor a room may import from those left of it."""
+
+ORDER = [room for floor in FLOORS for room in floor]
+GRAB_BAGS = {"utils", "util", "helpers", "common", "errors", "exceptions", "types", "const"}
+
+
+def room_of(path: Path) -> str:
+    parts = path.relative_to(ROOT / "gate").with_suffix("").parts
+    return ".".join(parts).removesuffix("__init__").removesuffix(".") or "gate"
+
+
+ROOMS = {room_of(path): path for path in sorted((ROOT / "gate").rglob("*.py"))}
+
+
+def imports(path: Path) -> Iterator[str]:
+    """The rooms that a file imports, wherever in it and however it spells that."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            # `from gate import x` and `from gate.x import y` may both name a room last
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            if name.split(".")[0] == "gate":
+                yield nearest_room(name)
+
+
+def nearest_room(name: str) -> str:
+    """`gate.keys.KeyProblem` is of the room `keys`."""
+    parts = name.split(".")[1:]
+    rooms = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
+    return next((room for room in rooms if room in ROOMS), "gate")
+
+
+def test_every_room_stands_on_one_floor() -> None:
+    assert sorted(ORDER) == sorted(ROOMS)
+
+
+@pytest.mark.parametrize("room", sorted(ROOMS))
+def test_a_room_imports_only_from_below(room: str) -> None:
+    above = {each for each in imports(ROOMS[room]) if ORDER.index(each) >= ORDER.index(room)}
+    assert not above
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import gate.cli",
+        "from gate import cli",
+        "from gate.cli import main",
+        "import gate.cli as c",
+    ],
+)
+def test_no_spelling_of_an_import_is_overlooked(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "room.py"
+    path.write_text(f"def f():\n    {line}\n")
+    assert list(imports(path)) == ["cli"]
+
+
+def test_the_demos_portal_knows_nothing_of_the_gate() -> None:
+    assert not {*imports(ROOMS["demo"]), *imports(ROOMS["demo.portal"])}
+
+
+def test_no_room_is_a_grab_bag() -> None:
+    assert not GRAB_BAGS & {part for room in ROOMS for part in room.split(".")}
+
+
+def test_every_room_imports_alone() -> None:
+    # one process, in which each room finds nothing of ours imported before it
+    code = (
+        "import importlib, sys\n"
+        "for name in sys.argv[1:]:\n"
+        "    for each in [each for each in sys.modules if each.split('.')[0] == 'gate']:\n"
+        "        del sys.modules[each]\n"
+        "    importlib.import_module(name)\n"
+    )
+    rooms = ["gate" if room == "gate" else f"gate.{room}" for room in reversed(ORDER)]
+    ended = subprocess.run(
+        [sys.executable, "-c", code, *rooms],
+        env=environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stderr) == (0, "")
