@@ -70,7 +70,9 @@ class SessionHandlers:
             fields = await self._fields(request)
             text, wanted = _token_and_next(fields)
         except UnreadableForm as problem:
-            return self._answers.malformed(request, scope, problem.status, str(problem))
+            response = self._answers.malformed(request, scope, problem.status, str(problem))
+            response.force_close()  # where its body ends may be in doubt
+            return response
         bearers = self._reader.bearer_tokens(request.headers)
         if differ([text, *bearers, *self._reader.query_tokens(request[TARGET].query)]):
             return self._answers.malformed(request, scope, 400, "two different tokens came at once")
@@ -118,8 +120,9 @@ class SessionHandlers:
                 body = await request.read()
         except TimeoutError:
             raise UnreadableForm(400, "the body did not arrive in time") from None
-        except ConnectionError:  # nobody is there to read the answer, but the log tells of it
-            raise UnreadableForm(400, "the client went away before its body was here") from None
+        except (ConnectionError, web.RequestPayloadError):
+            # gone, or not HTTP: perhaps nobody reads the answer, but the log tells of it
+            raise UnreadableForm(400, "the body did not arrive whole") from None
         try:
             text = body.decode("utf-8")
             return _json_fields(text) if request.content_type == _JSON else _form_fields(text)

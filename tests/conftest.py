@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import functools
 import os
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -17,6 +18,7 @@ from blockbuster import BlockBuster, blockbuster_ctx
 
 from gate.app import Clocks, make_app
 from gate.keys import Keys
+from gate.pages import Pages
 from gate.settings import Settings
 from gate.site import read_site
 from tests.fakes import GOOD, FakeApi, FakeClock, Lines
@@ -27,6 +29,7 @@ from tests.skipping import (  # noqa: F401 - hooks, which pytest finds by their 
 
 DATA = Path(__file__).parent / "data" / "site"
 KEY = base64.urlsafe_b64encode(bytes(range(32))).decode("ascii")
+_PAGES = functools.cache(Pages)
 OTHER_KEY = base64.urlsafe_b64encode(bytes(range(1, 33))).decode("ascii")
 
 
@@ -139,12 +142,13 @@ async def running_gate(
 ) -> AsyncIterator[Gate]:
     """A gate for as long as the context lasts."""
     lines = Lines()
-    # a start may read files; only what serves requests may not
-    app = await asyncio.to_thread(_make, settings, Keys(keys), lines, clock)
-    server = TestServer(app)
     with pytest.MonkeyPatch.context() as patch:
-        # reading the machine's certificate authorities is the better part of a start
+        # these two are nearly all of a start, and are the same every time
+        patch.setattr("gate.app.Pages", _PAGES)
         patch.setenv("SSL_CERT_FILE", os.devnull)
+        # a start may read files; only what serves requests may not
+        app = await asyncio.to_thread(_make, settings, Keys(keys), lines, clock)
+        server = TestServer(app)
         await server.start_server()
     async with (
         server,

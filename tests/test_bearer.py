@@ -101,6 +101,17 @@ async def test_what_anyone_may_read_is_not_asked_about(make_gate: MakeGate, api:
     assert {line["gate.outcome"] for line in await gate.log()} == {"public"}
 
 
+async def test_a_public_page_renews_the_cookie_but_not_beside_a_bearer(
+    make_gate: MakeGate, clock: FakeClock
+) -> None:
+    gate = await make_gate(site={"public": ("/guide/",)}, cache={"ttl": 9000})
+    reader = await gate.sign_in()
+    clock.advance(2000)
+    for headers, renewed in [({}, True), (BEARER, False)]:
+        answer = await gate.get("/guide/", headers={**reader, **headers})
+        assert (answer.status, "Set-Cookie" in answer.headers) == (200, renewed)
+
+
 async def test_turned_off_it_is_no_token(make_gate: MakeGate, api: FakeApi) -> None:
     gate = await make_gate(intake={"bearer": False})
     assert (await gate.get("/", headers=BEARER)).status == 401

@@ -57,6 +57,14 @@ async def test_a_cookie_that_came_back_settles_it(gate: Gate) -> None:
     assert TOLD not in await (await browser.open("/")).text()
 
 
+async def test_a_cookie_that_does_not_open_was_kept_nevertheless(gate: Gate) -> None:
+    browser = Browser(gate)
+    await ask(gate, f"/?token={GOOD}", "User-Agent: a browser")
+    browser.cookie = "__Host-gate=of-another-key"
+    page = await browser.open("/")
+    assert (page.status, TOLD in await page.text()) == (401, False)
+
+
 async def test_a_refused_token_an_expired_session_and_a_script_are_told_their_own(
     gate: Gate, clock: FakeClock
 ) -> None:

@@ -2,10 +2,13 @@
 
 import asyncio
 import json
+from unittest.mock import Mock
 from urllib.parse import urlencode
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 
 from tests.conftest import Gate, MakeGate, cookie_of
 from tests.fakes import BAD, GOOD, FakeApi
@@ -251,6 +254,20 @@ async def test_a_body_that_does_not_come_is_given_up(make_gate: MakeGate, api: F
     got = await exchange(gate, head.encode() + b"token=")
     assert (statuses(got), api.count) == ([400], 0)
     assert b"in time" in parse(got).body
+
+
+async def test_a_body_that_turns_out_to_be_no_http_is_malformed_and_the_connection_closed(
+    gate: Gate, api: FakeApi
+) -> None:
+    # what aiohttp's parser in Python finds while the body is read, that in C finds before
+    payload = aiohttp.StreamReader(Mock(), 2**16, loop=asyncio.get_running_loop())
+    payload.set_exception(web.RequestPayloadError("odd chunk"))
+    headers = {"Origin": gate.origin, "Content-Type": FORM, "Host": f"{gate.host}:{gate.port}"}
+    request = make_mocked_request(
+        "POST", "/-/session", headers, payload=payload, app=gate.server.app
+    )
+    answer = await gate.server.app._handle(request)
+    assert (answer.status, answer.keep_alive, api.count) == (400, False, 0)
 
 
 async def test_a_client_that_goes_away_with_half_a_body_is_one_line_and_no_failure(

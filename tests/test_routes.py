@@ -77,6 +77,7 @@ async def test_no_path_of_the_index_answers_a_stranger(
             answer = await ask(gate, quote(path), *STRANGERS[stranger], method=method)
             answers.add((method, *map(repr, shown(answer))))
             assert answer.status == (401 if method in ("GET", "HEAD") else 405), (method, path)
+            assert bool(answer.body) is (method != "HEAD")
             if answer.status == 405:
                 assert answer.headers["Allow"] == "GET, HEAD"
     assert len(answers) == len(METHODS), "some path is answered differently from another"

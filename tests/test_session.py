@@ -89,6 +89,7 @@ def test_neither_a_session_nor_what_holds_it_shows_the_token(seal: SessionSeal) 
     session = fresh(seal)
     for shown in (repr(session), str(session), f"{[session]}", repr(seal), repr(TOKEN)):
         assert "CANARY" not in shown
+    assert "token" not in repr(session)
 
 
 @pytest.mark.parametrize(
