@@ -1,0 +1,18 @@
+"""The two clocks, in one value that tests can replace."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """Seconds. Limits inside the process go by the monotonic clock; what leaves it, by the wall
+    clock (Unix time)."""
+
+    monotonic: Callable[[], float] = time.monotonic
+    wall: Callable[[], float] = time.time
+
+
+CLOCKS = Clocks()
+"""The machine's own."""
