@@ -6,19 +6,27 @@ verdict's own expiry is held against the wall clock at every look.
 """
 
 import asyncio
+import math
 import random
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 Clock = Callable[[], float]
+Ask = Callable[[], Awaitable["Verdict"]]
 
 JITTER = 0.1
 """Verdicts live up to this share of `ttl` less: asked together, they do not end together."""
 
 REFUSALS = 10_000
 """Refusals have a bound of their own, so that a flood of bad tokens evicts no good verdict."""
+
+REFRESH_PAUSE = 5.0
+"""Seconds between attempts to refresh one verdict ahead of its end."""
+
+STALE_LIMIT = 300.0
+"""Seconds that a verdict may be used past its end at most, whatever the settings say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +39,20 @@ class Verdict:
     """Unix time in seconds; None means that the API named no end."""
     session_expires: float | None = None
     """Where `[session] expires` points: Unix time in seconds."""
+    asked: float = field(default=0.0, compare=False)
+    """When the question was put, Unix time in seconds: the verdict's age counts from here. The
+    cache fills it in."""
 
     def good_at(self, wall: float) -> bool:
         """Whether it is a yes that has not run out."""
         return self.active and (self.expires is None or wall < self.expires)
+
+
+@dataclass(slots=True)
+class _Entry:
+    verdict: Verdict
+    deadline: float
+    refresh_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +62,19 @@ class CacheStatistics:
     hits: int
     misses: int
     evictions: int
+    refreshes: int
     size: int
     refusals: int
     flights: int
 
 
 class VerdictCache:
-    """Verdicts by key. `ttl` and `negative_ttl` are seconds, `max_entries` bounds the good ones."""
+    """Verdicts by key.
+
+    `ttl`, `negative_ttl` and `stale_if_error` are seconds, `max_entries` bounds the good verdicts,
+    `refresh_ahead` is the share of a verdict's life after which it is asked for anew in the
+    background (0: never).
+    """
 
     def __init__(
         self,
@@ -58,35 +82,51 @@ class VerdictCache:
         ttl: float,
         negative_ttl: float,
         max_entries: int,
+        refresh_ahead: float = 0.0,
+        stale_if_error: float = 0.0,
         clock: Clock = time.monotonic,
         wall: Clock = time.time,
         uniform: Callable[[], float] = random.random,
     ) -> None:
         self._ttl = ttl
         self._negative_ttl = negative_ttl
+        self._refresh_ahead = refresh_ahead
+        self._grace = min(stale_if_error, STALE_LIMIT)
         self._clock = clock
         self._wall = wall
         self._uniform = uniform
         self._good = _Shelf(max_entries)
         self._refused = _Shelf(min(REFUSALS, max_entries))
         self._flights: dict[bytes, asyncio.Task[Verdict]] = {}
-        self._hits = 0
-        self._misses = 0
+        self._hits = self._misses = self._refreshes = 0
 
-    def get(self, key: bytes) -> Verdict | None:
-        """The remembered verdict while it may be used, else None. Never waits."""
+    def get(self, key: bytes, refresh: Ask | None = None) -> Verdict | None:
+        """The remembered verdict while it may be used, else None. Never waits.
+
+        Where the verdict nears its end, `refresh` is asked in the background, so that nobody waits
+        when it ends. A refresh that fails leaves the verdict as it is.
+        """
         now = self._clock()
-        verdict = self._good.get(key, now)
-        if verdict is not None and not verdict.good_at(self._wall()):
-            self._good.drop(key)
-            verdict = None
-        if verdict is None:
-            verdict = self._refused.get(key, now)
-        if verdict is not None:
-            self._hits += 1
-        return verdict
+        entry = self._good.get(key)
+        if entry is None or now >= entry.deadline or not entry.verdict.good_at(self._wall()):
+            entry = self._refused.get(key)
+            if entry is None or now >= entry.deadline:
+                return None
+        elif now >= entry.refresh_at and refresh is not None and key not in self._flights:
+            entry.refresh_at = now + REFRESH_PAUSE
+            self._refreshes += 1
+            self._flight(key, refresh)
+        self._hits += 1
+        return entry.verdict
 
-    async def verdict(self, key: bytes, ask: Callable[[], Awaitable[Verdict]]) -> Verdict:
+    def stale(self, key: bytes) -> Verdict | None:
+        """A yes that has run out no longer than `stale_if_error` ago and names no earlier end."""
+        entry = self._good.get(key)
+        if entry is None or self._clock() >= entry.deadline + self._grace:
+            return None
+        return entry.verdict if entry.verdict.good_at(self._wall()) else None
+
+    async def verdict(self, key: bytes, ask: Ask) -> Verdict:
         """The remembered verdict, or the answer of one flight that all who wait for this key share.
 
         Whatever `ask` raises is raised to every waiter and remembered by nobody. A waiter that is
@@ -95,19 +135,37 @@ class VerdictCache:
         remembered = self.get(key)
         if remembered is not None:
             return remembered
+        self._misses += 1
+        return await asyncio.shield(self._flight(key, ask))
+
+    def drop(self, key: bytes) -> None:
+        """Forget one verdict."""
+        self._good.drop(key)
+        self._refused.drop(key)
+
+    def clear(self) -> None:
+        """Forget every verdict."""
+        self._good.clear()
+        self._refused.clear()
+
+    async def settled(self) -> None:
+        """Wait until no flight is under way."""
+        await asyncio.gather(*self._flights.values(), return_exceptions=True)
+
+    def _flight(self, key: bytes, ask: Ask) -> asyncio.Task[Verdict]:
         flight = self._flights.get(key)
         if flight is None:
-            self._misses += 1
             flight = asyncio.get_running_loop().create_task(self._fly(key, ask))
             flight.add_done_callback(_retrieved)
             self._flights[key] = flight
-        return await asyncio.shield(flight)
+        return flight
 
-    async def _fly(self, key: bytes, ask: Callable[[], Awaitable[Verdict]]) -> Verdict:
+    async def _fly(self, key: bytes, ask: Ask) -> Verdict:
         try:
+            begun = self._wall()
             verdict = await ask()
-            if not verdict.good_at(self._wall()):
-                verdict = replace(verdict, active=False)
+            active = verdict.good_at(self._wall())
+            verdict = replace(verdict, active=active, asked=verdict.asked or begun)
             self._remember(key, verdict)
             return verdict
         finally:
@@ -115,15 +173,19 @@ class VerdictCache:
 
     def _remember(self, key: bytes, verdict: Verdict) -> None:
         now, wall = self._clock(), self._wall()
+        age = max(0.0, wall - verdict.asked)
         if not verdict.active:
             self._good.drop(key)
-            self._refused.put(key, verdict, now + self._negative_ttl)
+            self._refused.put(key, _Entry(verdict, now + self._negative_ttl - age, now))
             return
-        seconds = self._ttl * (1 - JITTER * self._uniform())
-        if verdict.expires is not None:
-            seconds = min(seconds, verdict.expires - wall)
+        life = self._ttl * (1 - JITTER * self._uniform())
+        left, refresh_in = life - age, life * self._refresh_ahead - age
+        if verdict.expires is not None and verdict.expires - wall < left:
+            left, refresh_in = verdict.expires - wall, math.inf  # the token ends, not our memory
+        if not self._refresh_ahead:
+            refresh_in = math.inf
         self._refused.drop(key)
-        self._good.put(key, verdict, now + seconds)
+        self._good.put(key, _Entry(verdict, now + left, now + refresh_in))
 
     def statistics(self) -> CacheStatistics:
         """For whoever keeps metrics."""
@@ -131,6 +193,7 @@ class VerdictCache:
             hits=self._hits,
             misses=self._misses,
             evictions=self._good.evictions,
+            refreshes=self._refreshes,
             size=len(self._good),
             refusals=len(self._refused),
             flights=len(self._flights),
@@ -144,28 +207,24 @@ def _retrieved(flight: asyncio.Task[Verdict]) -> None:
 
 
 class _Shelf:
-    """Verdicts with a deadline each; when full, the one used longest ago goes."""
+    """Entries by key; when full, the one used longest ago goes."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._entries: OrderedDict[bytes, tuple[float, Verdict]] = OrderedDict()
+        self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
         self.evictions = 0
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def get(self, key: bytes, now: float) -> Verdict | None:
+    def get(self, key: bytes) -> _Entry | None:
         entry = self._entries.get(key)
-        if entry is None:
-            return None
-        if now >= entry[0]:
-            del self._entries[key]
-            return None
-        self._entries.move_to_end(key)
-        return entry[1]
+        if entry is not None:
+            self._entries.move_to_end(key)
+        return entry
 
-    def put(self, key: bytes, verdict: Verdict, deadline: float) -> None:
-        self._entries[key] = (deadline, verdict)
+    def put(self, key: bytes, entry: _Entry) -> None:
+        self._entries[key] = entry
         self._entries.move_to_end(key)
         if len(self._entries) > self._limit:
             self._entries.popitem(last=False)
@@ -173,3 +232,6 @@ class _Shelf:
 
     def drop(self, key: bytes) -> None:
         self._entries.pop(key, None)
+
+    def clear(self) -> None:
+        self._entries.clear()

@@ -33,12 +33,13 @@ class Asked:
 @pytest.fixture
 def make_cache(clock: FakeClock) -> Callable[..., VerdictCache]:
     def make(
-        *, ttl: float = 300, negative_ttl: float = 5, max_entries: int = 100, uniform: float = 0.0
+        *, ttl: float = 300, uniform: float = 0.0, max_entries: int = 100, **more: float
     ) -> VerdictCache:
         return VerdictCache(
             ttl=ttl,
-            negative_ttl=negative_ttl,
+            negative_ttl=5,
             max_entries=max_entries,
+            **more,
             clock=clock.monotonic,
             wall=clock.wall,
             uniform=lambda: uniform,
@@ -205,3 +206,112 @@ async def test_a_failure_reaches_every_waiter_and_is_remembered_by_nobody(
     assert [type(result) for result in results] == [RuntimeError] * 3
     assert cache.get(b"k") is None
     assert await cache.verdict(b"k", Asked(YES)) == YES
+
+
+async def test_a_verdict_near_its_end_is_refreshed_and_nobody_waits(
+    make_cache: MakeCache, clock: FakeClock
+) -> None:
+    cache, asked = make_cache(ttl=100, refresh_ahead=0.8), Asked(YES)
+    await cache.verdict(b"k", asked)
+    clock.advance(79.9)
+    assert cache.get(b"k", asked) == YES
+    assert asked.count == 1
+    clock.advance(0.1)
+    slow = Asked(YES, wait=True)
+    assert [cache.get(b"k", slow) for _ in range(3)] == [YES] * 3
+    await asyncio.sleep(0)
+    assert slow.count == 1
+    slow.go.set()
+    await cache.settled()
+    clock.advance(79)
+    assert cache.get(b"k", asked) == YES
+    assert asked.count == 1
+
+
+async def test_a_refresh_that_says_no_ends_the_yes(make_cache: MakeCache, clock: FakeClock) -> None:
+    cache = make_cache(ttl=100, refresh_ahead=0.8)
+    await cache.verdict(b"k", Asked(YES))
+    clock.advance(80)
+    assert cache.get(b"k", Asked(NO)) == YES
+    await cache.settled()
+    assert cache.get(b"k") == NO
+
+
+async def test_a_refresh_that_fails_leaves_the_yes_and_is_tried_again_after_a_pause(
+    make_cache: MakeCache, clock: FakeClock
+) -> None:
+    cache, failing = make_cache(ttl=100, refresh_ahead=0.8), Asked(RuntimeError("cannot say"))
+    await cache.verdict(b"k", Asked(YES))
+    clock.advance(80)
+    for _ in range(3):
+        assert cache.get(b"k", failing) == YES
+        await cache.settled()
+    assert failing.count == 1
+    clock.advance(5)
+    assert cache.get(b"k", failing) == YES
+    await cache.settled()
+    assert failing.count == 2
+    clock.advance(15)
+    assert cache.get(b"k") is None
+
+
+async def test_a_verdict_whose_own_end_is_near_is_not_refreshed(
+    make_cache: MakeCache, clock: FakeClock
+) -> None:
+    cache, asked = make_cache(ttl=100, refresh_ahead=0.8), Asked(YES)
+    await cache.verdict(b"k", Asked(Verdict(active=True, expires=clock.wall() + 90)))
+    clock.advance(85)
+    assert cache.get(b"k", asked) is not None
+    await cache.settled()
+    assert asked.count == 0
+
+
+async def test_a_verdict_from_elsewhere_keeps_its_age(
+    make_cache: MakeCache, clock: FakeClock
+) -> None:
+    cache = make_cache(ttl=100)
+    await cache.verdict(b"k", Asked(Verdict(active=True, asked=clock.wall() - 60)))
+    clock.advance(39)
+    assert cache.get(b"k") is not None
+    clock.advance(1)
+    assert cache.get(b"k") is None
+
+
+async def test_a_yes_is_stale_for_as_long_as_was_set(
+    make_cache: MakeCache, clock: FakeClock
+) -> None:
+    cache = make_cache(ttl=100, stale_if_error=50)
+    await cache.verdict(b"k", Asked(YES))
+    clock.advance(149)
+    assert cache.get(b"k") is None
+    assert cache.stale(b"k") == YES
+    clock.advance(1)
+    assert cache.stale(b"k") is None
+
+
+async def test_nothing_is_stale_unless_it_was_set(make_cache: MakeCache, clock: FakeClock) -> None:
+    cache = make_cache(ttl=100)
+    await cache.verdict(b"k", Asked(YES))
+    clock.advance(100)
+    assert cache.stale(b"k") is None
+
+
+async def test_nothing_is_stale_past_its_own_expiry_or_after_a_no(
+    make_cache: MakeCache, clock: FakeClock
+) -> None:
+    cache = make_cache(ttl=100, stale_if_error=300)
+    await cache.verdict(b"ends", Asked(Verdict(active=True, expires=clock.wall() + 110)))
+    await cache.verdict(b"no", Asked(NO))
+    clock.advance(110)
+    assert cache.stale(b"ends") is None
+    assert cache.stale(b"no") is None
+
+
+async def test_what_is_dropped_is_asked_for_again(make_cache: MakeCache) -> None:
+    cache = make_cache()
+    for key in (b"a", b"b", b"c"):
+        await cache.verdict(key, Asked(YES))
+    cache.drop(b"a")
+    assert [cache.get(key) for key in (b"a", b"b")] == [None, YES]
+    cache.clear()
+    assert cache.get(b"b") is None
