@@ -16,8 +16,10 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
-from gate.settings import Settings, said
-from gate.soundness import findings, reason
+from gate.findings import reason
+from gate.section import said
+from gate.settings import Settings
+from gate.soundness import findings
 from gate.spelling import parsed
 
 _SECTIONS: Final[dict[str, type[BaseModel]]] = {
@@ -56,12 +58,13 @@ class ConfigError(Exception):
         return "\n".join([head, *(f"  {p.where}: {p.what}" for p in self.problems)])
 
 
-def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
+def load(path: Path | None, environ: Mapping[str, str], *, disk: bool = True) -> Settings:
     """The settings from `path` (else $GATE_CONFIG, else config.toml here) and what overrides it.
 
     A variable of `environ` beats a secret file, which beats the config file. Relative paths in
     the config file, and the defaults, start at its folder; those in variables and secret files,
-    and all where there is no config file, at the working directory. Raises `ConfigError`.
+    and all where there is no config file, at the working directory. Without `disk`, nobody looks
+    whether the files that settings name are there. Raises `ConfigError`.
     """
     named = path or (Path(environ["GATE_CONFIG"]) if environ.get("GATE_CONFIG") else None)
     file = named or Path("config.toml")
@@ -73,7 +76,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     for variable in sorted(filter(_is_ours, environ)):
         read = partial(environ.__getitem__, variable)
         reading.override(variable, f"environment: {variable}", read)
-    settings = reading.settings()
+    settings = reading.settings(disk=disk)
     if reading.problems:
         raise ConfigError(reading.problems, str(file))
     return settings
@@ -116,7 +119,7 @@ class _Reading:
             self.report(where, str(error))
         self._given[name] = _Given(value, where, Path.cwd())
 
-    def settings(self) -> Settings:
+    def settings(self, *, disk: bool) -> Settings:
         """The settings, complete only if there are no `problems` afterwards.
 
         A key with a problem takes its default, so that all else can still be judged; findings
@@ -125,7 +128,7 @@ class _Reading:
         bad = {name for name, given in self._given.items() if given.value is _UNUSABLE}
         sections = {name: self._section(name, bad) for name in _SECTIONS}
         settings = Settings.model_validate(sections)
-        for what, *names in findings(settings):
+        for what, *names in findings(settings, disk=disk):
             if bad.isdisjoint(names):
                 self.report(self._where(names[0]), what)
         return settings
@@ -202,8 +205,7 @@ def _is_ours(variable: str) -> bool:
 
 
 def _place(name: str) -> str:
-    section, _, key = name.partition(".")
-    return f"[{section}] {key}"
+    return "[{}] {}".format(*name.split("."))
 
 
 def _printable(text: str) -> str:
@@ -242,8 +244,7 @@ def _toml(text: str) -> dict[str, Any]:
         raise ValueError("is not valid TOML: nested too deep") from None
     except ValueError as error:
         end = f"at line {len(text.splitlines())}, the end of the file"
-        what = str(error).replace("at end of document", end)
-        raise ValueError(f"is not valid TOML: {what}") from None
+        raise ValueError(f"is not valid TOML: {error}".replace("at end of document", end)) from None
 
 
 def _secret(file: Path) -> str:

@@ -4,82 +4,45 @@ What can be said of one value alone is said here and in spelling.py: type, bound
 keys mean together and what the file system holds is judged in soundness.py. All times are seconds.
 """
 
-import re
-from collections.abc import Iterable
-from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
-from pydantic_core import ErrorDetails
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
+from gate.section import Section, shown_section
 from gate.spelling import (
-    MASK,
-    URL_WITH_SECRET,
     CookieName,
     Glob,
     Headers,
     HttpToken,
-    HttpUrl,
     Key,
     ListOf,
     Network,
-    Origin,
     Parameter,
     PathOrNone,
     Pointer,
-    PublicUrl,
+    Scope,
     Seconds,
     SecondsOrZero,
+    Secret,
+    SentSecret,
     Share,
     SomePath,
-    masked_url,
     spelt,
 )
+from gate.urls import HttpUrl, Origin, PublicUrl, SharedUrl, VerifyUrl
 
-_SAID: Final = {  # pydantic's error types in plain words; its other messages will do
-    "missing": "is required: the address of the portal's verify API, http://… or https://…",
-    "string_type": "must be a text in quotes",
-    "int_type": "must be a whole number, without quotes",
-    "float_type": "must be a number, without quotes",
-    "bool_type": "must be true or false, without quotes",
-    "tuple_type": 'must be a list, as ["…", "…"]',
-    "dict_type": 'must be a table of texts, as { "X-Name" = "…" }',
+_PRESETS: Final[dict[object, dict[str, object]]] = {  # the defaults that a preset changes
+    "introspection": {"method": "POST", "token_in": "form", "active": "/active"},
 }
 
-
-class _Section(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True
-    )
-
-    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
-        return _shown(self).items()
+Algorithm = Literal[
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
+    "HS256", "HS384", "HS512",
+]  # fmt: skip
 
 
-def _shown(section: BaseModel) -> dict[str, object]:
-    fields = type(section).model_fields
-    shown = {name: _plain(getattr(section, name)) for name in fields}
-    urls = (name for name, field in fields.items() if URL_WITH_SECRET in field.metadata)
-    return shown | {name: masked_url(getattr(section, name)) for name in urls}
-
-
-def _plain(value: object) -> object:
-    match value:
-        case SecretStr():
-            return MASK
-        case tuple():
-            return [_plain(item) for item in value]
-        case dict():
-            return {name: _plain(item) for name, item in value.items()}
-        case IPv4Network() | IPv6Network() if value.prefixlen == value.max_prefixlen:
-            return str(value.network_address)
-        case Path() | IPv4Network() | IPv6Network():
-            return str(value)
-    return "" if value is None else value
-
-
-class ServerSettings(_Section):
+class ServerSettings(Section):
     """How the gate listens, and who stands in front of it. Port 0 takes any free port."""
 
     host: Annotated[str, spelt(r"[!-~]+", "must be a host name or an IP address")] = "127.0.0.1"
@@ -96,7 +59,7 @@ class ServerSettings(_Section):
     drain_delay: SecondsOrZero = 0.0
 
 
-class SiteSettings(_Section):
+class SiteSettings(Section):
     """The built site. `memory_mib` 0 streams every file from disk."""
 
     root: SomePath = Path("site")
@@ -105,15 +68,19 @@ class SiteSettings(_Section):
     reload: bool = True
 
 
-class VerifySettings(_Section):
-    """The verify API. "" as `active` is the whole body, as `subject` or `expires` none."""
+class VerifySettings(Section):
+    """The verify API. "" as `active` is the whole body, as `subject` or `expires` none.
 
-    url: Annotated[HttpUrl, spelt(".+", "must be the address of the portal's verify API")]
+    `preset` sets defaults, and keys that are given win. With "jwt" `url` is where the public keys
+    are, and may be empty, because `[jwt] key_file` may hold them.
+    """
+
+    url: VerifyUrl = ""
     preset: Literal["boolean", "introspection", "jwt"] = "boolean"
     method: Literal["GET", "POST"] = "GET"
     token_in: Literal["query", "header", "form", "json"] = "query"
     token_name: HttpToken = "token"
-    headers: Headers = {}
+    headers: Headers = Field(default_factory=dict)
     active: Pointer = ""
     subject: Pointer = "/sub"
     expires: Pointer = "/exp"
@@ -126,19 +93,59 @@ class VerifySettings(_Section):
     client_key: PathOrNone = None
     proxy: HttpUrl = ""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _with_preset(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        preset = data.get("preset")
+        whole = {**_PRESETS.get(preset if isinstance(preset, str) else "", {}), **data}
+        if preset != "jwt":
+            whole.setdefault("url", "")  # a default is not judged, a given value is
+        elif whole.get("url") == "":
+            del whole["url"]
+        return whole
 
-class CacheSettings(_Section):
+
+class IntrospectionSettings(Section):
+    """Who the gate is at an introspection endpoint (RFC 7662), and what it wants of a token.
+
+    HTTP Basic by `client_id` and `client_secret`, or a token for the endpoint in `bearer`.
+    """
+
+    client_id: str = ""
+    client_secret: SecretStr = SecretStr("")
+    bearer: SentSecret = SecretStr("")
+    scope: Scope = ""
+
+
+class JwtSettings(Section):
+    """What makes a JWT good. HMAC (HS…) needs a secret in `key_file` and stands alone."""
+
+    key_file: PathOrNone = None
+    algorithms: Annotated[
+        ListOf[Algorithm],
+        AfterValidator(lambda names: tuple(dict.fromkeys(names))),
+        Field(min_length=1),
+    ] = ("RS256", "ES256", "EdDSA", "PS256")
+    issuer: str = ""
+    audience: str = ""
+    leeway: Annotated[float, Field(ge=0, le=300, allow_inf_nan=False)] = 30.0
+    scope: Scope = ""
+
+
+class CacheSettings(Section):
     """How long verdicts are remembered. `refresh_ahead` is a share of `ttl`; 0 is off."""
 
     ttl: Seconds = 300.0
     negative_ttl: SecondsOrZero = 5.0
     max_entries: Annotated[int, Field(ge=1, le=1_000_000_000)] = 100_000
     refresh_ahead: Share = 0.8
-    stale_if_error: SecondsOrZero = 0.0
-    shared_url: Annotated[str, URL_WITH_SECRET] = ""
+    stale_if_error: Annotated[float, Field(ge=0, le=300, allow_inf_nan=False)] = 0.0
+    shared_url: SharedUrl = ""
 
 
-class SessionSettings(_Section):
+class SessionSettings(Section):
     """The encrypted cookie `__Host-` + `cookie_name`. No `key_file`: session.key in state_dir."""
 
     keys: ListOf[Key] = ()
@@ -150,7 +157,7 @@ class SessionSettings(_Section):
     expires: Pointer = ""
 
 
-class IntakeSettings(_Section):
+class IntakeSettings(Section):
     """The ways a token comes in. "" as `query` turns that way off."""
 
     query: Parameter = "token"
@@ -158,7 +165,7 @@ class IntakeSettings(_Section):
     bearer: bool = True
 
 
-class FrameSettings(_Section):
+class FrameSettings(Section):
     """Who may frame the site: exact origins, spelt as browsers send them, each once."""
 
     allowed_origins: Annotated[
@@ -167,7 +174,13 @@ class FrameSettings(_Section):
     cookieless: bool = False
 
 
-class LogSettings(_Section):
+class RevokeSettings(Section):
+    """The secret of `POST /-/revoke`. "" turns the route off."""
+
+    secret: Secret = SecretStr("")
+
+
+class LogSettings(Section):
     """What is logged, and how."""
 
     format: Literal["json", "console"] = "json"
@@ -176,33 +189,22 @@ class LogSettings(_Section):
     subject: Literal["hash", "plain", "off"] = "hash"
 
 
-class Settings(_Section):
+class Settings(Section):
     """All sections. The models judge each value alone; `gate.config.load` judges the rest."""
 
     server: ServerSettings = ServerSettings()
     site: SiteSettings = SiteSettings()
     verify: VerifySettings
+    introspection: IntrospectionSettings = IntrospectionSettings()
+    jwt: JwtSettings = JwtSettings()
     cache: CacheSettings = CacheSettings()
     session: SessionSettings = SessionSettings()
     intake: IntakeSettings = IntakeSettings()
     frame: FrameSettings = FrameSettings()
+    revoke: RevokeSettings = RevokeSettings()
     log: LogSettings = LogSettings()
 
 
 def shown(settings: Settings) -> dict[str, dict[str, object]]:
     """Every setting by section and key, for display: secrets and URL userinfo are masked."""
-    return {name: _shown(getattr(settings, name)) for name in type(settings).model_fields}
-
-
-def said(detail: ErrorDetails) -> str:
-    """A pydantic error in words: which entry of a list or table it is, and never the value."""
-    what = _SAID.get(detail["type"], detail["msg"].replace("Input should be", "must be"))
-    what = str(detail.get("ctx", {}).get("error", what))
-    match detail["loc"][1:]:
-        case [int(index), *_]:
-            return f"entry {index + 1} {what}"
-        case [str(name)] if re.fullmatch(r"[\w-]+", name):
-            return f'"{name}" {what}'
-        case [_, *key]:
-            return f"one of its {'names' if key else 'values'} {what}"
-    return what
+    return {name: shown_section(getattr(settings, name)) for name in type(settings).model_fields}

@@ -4,37 +4,29 @@ Looks at files and folders, and writes nothing.
 """
 
 import os
-import stat
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from gate.findings import Finding, file_problem, open_to_all, reason
+from gate.preset_soundness import preset_findings
 from gate.settings import SessionSettings, Settings
 from gate.spelling import key_problem
 
-# What is wrong, then the keys ("section.key") that it follows from, the place of it first.
-Finding = tuple[str, ...]
 
-
-def findings(settings: Settings) -> Iterator[Finding]:
-    """Everything that is wrong between keys or on disk; no text holds a secret."""
+def findings(settings: Settings, *, disk: bool) -> Iterator[Finding]:
+    """Everything that is wrong between keys and, with `disk`, on disk; no text holds a secret."""
     yield from _unavailable(settings)
     yield from _conflicts(settings)
-    yield from _on_disk(settings)
-
-
-def reason(error: OSError) -> str:
-    """What the system says about a file, for the middle of a sentence."""
-    return (error.strerror or type(error).__name__).lower()
+    yield from preset_findings(settings)
+    if disk:
+        yield from _on_disk(settings)
 
 
 def _unavailable(settings: Settings) -> Iterator[Finding]:
     """What the contract names and this version cannot do yet: each line goes with its feature."""
     later = "is not available in this version"
-    if (preset := settings.verify.preset) != "boolean":
-        yield f'preset "{preset}" {later}; use "boolean"', "verify.preset"
-    if settings.cache.shared_url:
-        yield f"a shared cache {later}; leave it empty", "cache.shared_url"
     if settings.server.workers > 1:
         yield f"more than one worker {later}; use 1", "server.workers"
     if urlsplit(settings.server.public_url).path:
@@ -61,6 +53,9 @@ def _conflicts(settings: Settings) -> Iterator[Finding]:
     if settings.cache.shared_url and not settings.session.keys:
         what = "must hold a key where cache.shared_url is set; `gate new-key` prints one"
         yield what, "session.keys", "cache.shared_url"
+    if settings.cache.shared_url and find_spec("redis") is None:
+        what = 'needs a package that is not installed: pip install "docs-gate[redis]"'
+        yield what, "cache.shared_url"
     if not (intake.query or intake.form or intake.bearer):
         what = "is off, and so are form and bearer: nobody could bring a token; turn one on"
         yield what, "intake.query", "intake.form", "intake.bearer"
@@ -79,7 +74,7 @@ def _on_disk(settings: Settings) -> Iterator[Finding]:
         "verify.client_key": verify.client_key,
     }
     for name, file in files.items():
-        if file and (problem := _file_problem(file)):
+        if file and (problem := file_problem(file)):
             yield f'"{file}" {problem}', name
     if os.path.lexists(server.state_dir) and not os.path.isdir(server.state_dir):
         yield f'"{server.state_dir}" is no folder; name another', "server.state_dir"
@@ -111,26 +106,16 @@ def _site_problems(root: Path) -> Iterator[str]:
         yield f'"{root}" has an entry named "-", where the gate has its own pages; rename it'
     if "index.html" not in entries:
         yield f'"{root}" has no index.html; build the site, or name the folder that holds it'
-    elif problem := _file_problem(root / "index.html"):
+    elif problem := file_problem(root / "index.html"):
         yield f'"{root}": its index.html {problem}'
 
 
-def _file_problem(file: Path) -> str | None:
-    try:
-        if not stat.S_ISREG(file.stat().st_mode):
-            return "is not a regular file; name another"
-        with file.open("rb"):
-            return None
-    except OSError as error:
-        return f"cannot be read ({reason(error)}); name a file that this user can read"
-
-
 def _key_file_problems(file: Path) -> Iterator[str]:
-    if problem := _file_problem(file):
+    if problem := file_problem(file):
         yield problem
         return
-    if os.name == "posix" and file.stat().st_mode & 0o007:
-        yield "is open to every user of this machine; chmod o-rwx"
+    if problem := open_to_all(file):
+        yield problem
     lines = [line.strip() for line in file.read_text("utf-8", "replace").split("\n")]
     keys = {n: line for n, line in enumerate(lines, 1) if line and not line.startswith("#")}
     if not keys:

@@ -1,4 +1,4 @@
-"""The spelling of single values: URLs, origins, paths, names, pointers, globs and keys.
+"""The spelling of single values: paths, names, pointers, globs, keys and secrets.
 
 The types at the end are what the settings are made of. No message repeats a value, because any
 value may hold a secret.
@@ -6,19 +6,16 @@ value may hold a secret.
 
 import json
 import re
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar, get_origin
-from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 MASK: Final = "***"
 LONGEST: Final = 400 * 86_400  # seconds; browsers keep no cookie longer (RFC 6265bis, 5.5)
+SHORTEST_SECRET: Final = 16  # characters that somebody may guess at over the network
 
-_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
-_HOST_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
-_IP_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")  # a last label that makes a host an IPv4 address
 URL_WITH_SECRET = object()  # marks a field whose URL may carry userinfo
 
 IPNetwork = IPv4Network | IPv6Network
@@ -117,6 +114,19 @@ def _key(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _secret(secret: SecretStr) -> SecretStr:
+    text = secret.get_secret_value()
+    if text and len(text) < SHORTEST_SECRET:
+        raise ValueError(f'short secret: at least {SHORTEST_SECRET} characters, or "" for none')
+    return secret
+
+
+def _sent(secret: SecretStr) -> SecretStr:
+    if not re.fullmatch("[!-~]*", secret.get_secret_value()):
+        raise ValueError("must have only letters, digits and signs of ASCII, and no spaces")
+    return secret
+
+
 def _headers(headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
     if len({name.lower() for name in headers}) < len(headers):
         raise ValueError("has one name twice: upper and lower case are the same in header names")
@@ -124,74 +134,6 @@ def _headers(headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
         if not value.get_secret_value().replace("\t", " ").isprintable():
             raise ValueError(f'"{name}": its value has line breaks or control characters')
     return headers
-
-
-def _split(text: str) -> SplitResult:
-    if not text.isprintable() or " " in text or "\\" in text:
-        raise ValueError("must not have spaces, backslashes or control characters")
-    try:
-        parts = urlsplit(text)
-        _ = parts.port
-    except ValueError:
-        raise ValueError("must be a URL: look at its host and port") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must be http:// or https:// and then a host")
-    return parts
-
-
-def _http_url(text: str) -> str:
-    if text and _split(text).fragment:
-        raise ValueError('must not have a "#": what follows it is never sent')
-    return text
-
-
-def _host(name: str) -> str:
-    try:
-        if ":" in name and "%" not in name:
-            return f"[{IPv6Address(name)}]"
-        if _IP_NUMBER.fullmatch(name.rpartition(".")[2]):
-            return str(IPv4Address(name))
-    except ValueError:
-        raise ValueError("must have a whole IP address or a name for its host") from None
-    if not name.isascii():
-        raise ValueError("must have its host in punycode (xn--…), as browsers send it")
-    if not _HOST_NAME.fullmatch(name):
-        raise ValueError("must have a host that browsers can send: letters, digits, - and dots")
-    return name
-
-
-def _origin_of(parts: SplitResult) -> str:
-    """The origin spelt as in an Origin header: lower case, without the default port."""
-    default = {"http": 80, "https": 443}[parts.scheme]
-    port = "" if parts.port in (None, default) else f":{parts.port}"
-    return f"{parts.scheme}://{_host(parts.hostname or '')}{port}"
-
-
-def _origin(text: str) -> str:
-    if text == "null" or "*" in text:
-        raise ValueError('must not be "null" or have a "*": name each portal, "https://host"')
-    parts = _split(text)
-    origin = _origin_of(parts)
-    if "@" in parts.netloc:
-        raise ValueError(f'must not have a user name; write "{origin}"')
-    if text.partition("://")[2] != parts.netloc:
-        raise ValueError(f'must end after the host and port, without even a "/"; write "{origin}"')
-    return origin
-
-
-def _public_url(text: str) -> str:
-    if not text:
-        return text
-    parts = _split(text)
-    origin = _origin_of(parts)
-    if "@" in parts.netloc or "?" in text or "#" in text:
-        raise ValueError(f'must not have a user name, a "?" or a "#"; write "{origin}"')
-    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-        raise ValueError(
-            'must not be plain http, where browsers refuse the cookie; write "https://…" '
-            "(only localhost, 127.0.0.0/8 and [::1] may be http)"
-        )
-    return origin + parts.path.rstrip("/")
 
 
 _T = TypeVar("_T")
@@ -203,8 +145,6 @@ SomePath = Annotated[Path, BeforeValidator(_path)]
 PathOrNone = Annotated[
     Path | None, BeforeValidator(lambda value: None if value in ("", None) else _path(value))
 ]
-HttpUrl = Annotated[str, AfterValidator(_http_url), URL_WITH_SECRET]
-Origin = Annotated[str, AfterValidator(_origin)]
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]"  # RFC 9110, 5.6.2
 HttpToken = Annotated[str, spelt(f"{_TOKEN}+", "must be a name of letters, digits, - and _")]
 CookieName = Annotated[
@@ -233,6 +173,14 @@ Glob = Annotated[
     spelt(r"(?!.*/\.\.?(/|$)).*", 'must not have "." or ".." between slashes'),
 ]
 Key = Annotated[SecretStr, AfterValidator(_key)]
+SentSecret = Annotated[SecretStr, AfterValidator(_sent)]  # it goes into a header
+Secret = Annotated[SentSecret, AfterValidator(_secret)]
+_SCOPE = r"[!#-\[\]-~]+"  # RFC 6749, 3.3
+Scope = Annotated[
+    str,
+    spelt(
+        f"(?:{_SCOPE}(?: {_SCOPE})*)?", 'must be names with one space between them, or "" for none'
+    ),
+]
 Headers = Annotated[dict[HttpToken, SecretStr], AfterValidator(_headers)]
 Network = Annotated[IPNetwork, BeforeValidator(_network)]
-PublicUrl = Annotated[str, AfterValidator(_public_url)]

@@ -3,6 +3,8 @@
 import base64
 import json
 import os
+import re
+import sys
 import tomllib
 from collections.abc import Callable
 from functools import partial
@@ -61,16 +63,21 @@ def secret_file(name: str, content: str | bytes) -> Path:
 # The shipped file
 
 
+def shipped_with_every_key() -> str:
+    """The shipped file with the keys that presets change, which stand there behind a "# "."""
+    return re.sub("^# (?=[a-z_]+ = )", "", (ROOT / "config.toml").read_text("utf-8"), flags=re.M)
+
+
 def test_the_shipped_file_has_every_key_with_its_default() -> None:
-    document = tomllib.loads((ROOT / "config.toml").read_text("utf-8"))
+    document = tomllib.loads(shipped_with_every_key())
     expected = shown(Settings(verify=VerifySettings(url="http://localhost:8081/api/valid")))
     assert document == expected
     assert [list(table) for table in document.values()] == [list(t) for t in expected.values()]
 
 
 def test_every_key_of_the_shipped_file_is_explained_on_its_line() -> None:
-    lines = (ROOT / "config.toml").read_text("utf-8").splitlines()
-    keys = [line for line in lines if " = " in line and not line.startswith("#")]
+    lines = shipped_with_every_key().splitlines()
+    keys = [line for line in lines if re.match("[a-z_]+ = ", line)]
     assert len(keys) == sum(len(table) for table in shown(_defaults()).values())
     assert [line for line in keys if "# " not in line or len(line) > 100] == []
 
@@ -78,6 +85,22 @@ def test_every_key_of_the_shipped_file_is_explained_on_its_line() -> None:
 def test_the_shipped_file_loads_as_the_defaults_do(folder: Path) -> None:
     shipped = from_toml((ROOT / "config.toml").read_text("utf-8"))
     assert shipped == from_toml('[verify]\nurl = "http://localhost:8081/api/valid"')
+
+
+@pytest.mark.parametrize(
+    ("preset", "more"),
+    [
+        ("introspection", {}),
+        ("jwt", {"GATE_JWT__ISSUER": "https://portal.example", "GATE_JWT__AUDIENCE": "docs"}),
+    ],
+)
+def test_no_key_of_the_shipped_file_stands_in_the_way_of_a_preset(
+    preset: str, more: dict[str, str]
+) -> None:
+    shipped = (ROOT / "config.toml").read_text("utf-8").replace('"boolean" ', f'"{preset}" ', 1)
+    verify = from_toml(shipped, **more).verify
+    assert verify == VerifySettings.model_validate({"preset": preset, "url": verify.url})
+    assert verify.preset == preset
 
 
 def _defaults() -> Settings:
@@ -310,11 +333,18 @@ def test_every_problem_of_every_kind_is_in_one_report() -> None:
         allowed_origins = ["*", "https://a.example", "https://b.example/"]
         [session]
         keys = ["short"]
+        [revoke]
+        secret = "short"
+        [jwt]
+        algorithms = ["none"]
+        issuer = "https://portal.example"
+        [introspection]
+        client_id = "gate"
         [site]
         root = "nowhere"
         [verify]
         method = "PUT"
-        preset = "jwt"
+        preset = "introspection"
         headers = { "X-A" = "1", "X B" = "2" }
     """
     found = problems(lambda: from_toml(text, GATE_INTAKE__FORM="maybe", GATE_X__Y="1"))
@@ -331,12 +361,15 @@ def test_every_problem_of_every_kind_is_in_one_report() -> None:
         "config.toml: [verify] url",
         "config.toml: [verify] method",
         "config.toml: [verify] headers",
+        "config.toml: [jwt] algorithms",
         "config.toml: [session] keys",
         "config.toml: [frame] allowed_origins",
         "config.toml: [frame] allowed_origins",
-        "config.toml: [verify] preset",
+        "config.toml: [revoke] secret",
         "config.toml: [server] workers",
         "config.toml: [server] tls_key",
+        "config.toml: [jwt] issuer",
+        "config.toml: [introspection] client_id",
         "config.toml: [site] root",
         "config.toml: [server] tls_key",
     ]
@@ -411,14 +444,8 @@ def test_keys_that_contradict_each_other_are_refused(text: str, where: str) -> N
 @pytest.mark.parametrize(
     ("text", "where"),
     [
-        (f'{VERIFY}preset = "introspection"', "[verify] preset"),
-        (f'{VERIFY}preset = "jwt"', "[verify] preset"),
         (f"{VERIFY}[server]\nworkers = 2", "[server] workers"),
         (f'{VERIFY}[server]\npublic_url = "https://a.example/docs"', "[server] public_url"),
-        (
-            f'{VERIFY}[cache]\nshared_url = "redis://redis"\n[session]\nkeys = ["{KEY}"]',
-            "[cache] shared_url",
-        ),
     ],
 )
 def test_what_this_version_cannot_do_is_said(text: str, where: str) -> None:
@@ -430,6 +457,16 @@ def test_what_this_version_cannot_do_is_said(text: str, where: str) -> None:
 def test_a_shared_cache_wants_keys() -> None:
     found = problems_of(f'{VERIFY}[cache]\nshared_url = "redis://redis"')
     assert "gate new-key" in found["config.toml: [session] keys"]
+
+
+def test_a_shared_cache_wants_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = f'{VERIFY}[cache]\nshared_url = "redis://redis"\n[session]\nkeys = ["{KEY}"]'
+    assert from_toml(text).cache.shared_url == "redis://redis"
+    monkeypatch.setitem(sys.modules, "redis", None)  # as if it were not installed
+    ((where, what),) = problems_of(text).items()
+    assert where == "config.toml: [cache] shared_url"
+    assert 'pip install "docs-gate[redis]"' in what
+    from_toml(VERIFY)
 
 
 def test_what_follows_from_a_problem_is_not_a_problem_of_its_own() -> None:
@@ -563,6 +600,7 @@ _GIVEN: dict[str, st.SearchStrategy[Any]] = {
     "GATE_VERIFY__ACTIVE": st.lists(_name).map(lambda names: "".join(f"/{n}" for n in names)
                                                .replace("~", "~0")),
     "GATE_CACHE__TTL": _number,
+    "GATE_REVOKE__SECRET": st.text("abc!~", min_size=16, max_size=20),
     "GATE_SESSION__KEYS": st.lists(
         st.binary(min_size=32, max_size=32).map(lambda b: base64.urlsafe_b64encode(b).decode()),
         max_size=2,
@@ -619,6 +657,12 @@ _SECRET_SPOTS = (
     "[verify]\nheaders = {}",
     "[verify]\ntoken_name = {}",
     "[cache]\nshared_url = {}",
+    "[introspection]\nclient_secret = {}",
+    "[introspection]\nbearer = {}",
+    "[introspection]\nscope = {}",
+    "[jwt]\nkey_file = {}",
+    "[jwt]\nalgorithms = {}",
+    "[revoke]\nsecret = {}",
     "[server]\npublic_url = {}",
     "[server]\nport = {}",
     "[server]\ntrusted_proxies = {}",

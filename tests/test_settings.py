@@ -15,7 +15,10 @@ from gate.settings import (
     CacheSettings,
     FrameSettings,
     IntakeSettings,
+    IntrospectionSettings,
+    JwtSettings,
     LogSettings,
+    RevokeSettings,
     ServerSettings,
     SessionSettings,
     Settings,
@@ -42,6 +45,11 @@ DEFAULTS: dict[str, dict[str, object]] = {
         "connect_timeout": 1, "timeout": 3, "max_in_flight": 64, "max_queue": 1000, "ca_file": "",
         "client_certificate": "", "client_key": "", "proxy": "",
     },
+    "introspection": {"client_id": "", "client_secret": "", "bearer": "", "scope": ""},
+    "jwt": {
+        "key_file": "", "algorithms": ["RS256", "ES256", "EdDSA", "PS256"], "issuer": "",
+        "audience": "", "leeway": 30, "scope": "",
+    },
     "cache": {
         "ttl": 300, "negative_ttl": 5, "max_entries": 100000, "refresh_ahead": 0.8,
         "stale_if_error": 0, "shared_url": "",
@@ -52,6 +60,7 @@ DEFAULTS: dict[str, dict[str, object]] = {
     },
     "intake": {"query": "token", "form": True, "bearer": True},
     "frame": {"allowed_origins": [], "cookieless": False},
+    "revoke": {"secret": ""},
     "log": {"format": "json", "level": "info", "access": True, "subject": "hash"},
 }  # fmt: skip
 
@@ -127,6 +136,27 @@ def test_unknown_keys_are_refused() -> None:
         (CacheSettings, "refresh_ahead", 1.01),
         (CacheSettings, "refresh_ahead", -0.1),
         (CacheSettings, "max_entries", 0),
+        (CacheSettings, "stale_if_error", 300.5),
+        (CacheSettings, "shared_url", "http://redis"),
+        (CacheSettings, "shared_url", "redis:6379"),
+        (IntrospectionSettings, "bearer", "a b"),
+        (IntrospectionSettings, "bearer", "ü"),
+        (IntrospectionSettings, "bearer", "a\r\nX-Admin: 1"),
+        (IntrospectionSettings, "scope", "a  b"),
+        (IntrospectionSettings, "scope", ["a"]),
+        (JwtSettings, "scope", 'a"b'),
+        (JwtSettings, "algorithms", []),
+        (JwtSettings, "algorithms", ["none"]),
+        (JwtSettings, "algorithms", ["RS256", "none"]),
+        (JwtSettings, "algorithms", ["rs256"]),
+        (JwtSettings, "algorithms", ["ES256K"]),
+        (JwtSettings, "algorithms", "RS256"),
+        (JwtSettings, "leeway", -1),
+        (JwtSettings, "leeway", 301),
+        (JwtSettings, "leeway", float("nan")),
+        (RevokeSettings, "secret", "x" * 15),
+        (RevokeSettings, "secret", "x" * 15 + " x"),
+        (RevokeSettings, "secret", "x" * 16 + "ü"),
         (SessionSettings, "lifetime", 0),
         (SessionSettings, "lifetime", 401 * 86400),
         (SessionSettings, "recheck", "true"),
@@ -153,6 +183,11 @@ def test_wrong_types_and_values_out_of_bounds_are_refused(
         (CacheSettings, "refresh_ahead", 0),
         (CacheSettings, "refresh_ahead", 1),
         (CacheSettings, "negative_ttl", 0),
+        (CacheSettings, "stale_if_error", 300),
+        (CacheSettings, "shared_url", "rediss://:pw@redis:6379/0"),
+        (JwtSettings, "leeway", 0),
+        (JwtSettings, "leeway", 300),
+        (IntrospectionSettings, "scope", "docs:read urn:x"),
         (SessionSettings, "idle_timeout", 10**6),
         (IntakeSettings, "query", ""),
     ],
@@ -320,9 +355,49 @@ def test_the_verify_url_is_http_with_a_host(url: str) -> None:
     refused(VerifySettings, "url", url)
 
 
-def test_the_verify_url_is_required() -> None:
+@pytest.mark.parametrize("preset", ["boolean", "introspection"])
+def test_the_verify_url_is_required(preset: str) -> None:
+    with pytest.raises(ValidationError, match="is required"):
+        VerifySettings.model_validate({"preset": preset})
+    with pytest.raises(ValidationError, match="is required"):
+        VerifySettings()
+
+
+def test_the_verify_url_may_be_empty_where_a_key_file_may_hold_the_keys() -> None:
+    assert VerifySettings(preset="jwt").url == VerifySettings(preset="jwt", url="").url == ""
     with pytest.raises(ValidationError):
-        VerifySettings()  # type: ignore[call-arg]
+        VerifySettings(preset="jwt", url="portal.example")
+
+
+def test_a_preset_sets_defaults_and_given_keys_win() -> None:
+    verify = VerifySettings(preset="introspection", url=URL)
+    given_keys = ("method", "token_in", "token_name", "active", "subject", "expires")
+    assert [getattr(verify, key) for key in given_keys] == [
+        "POST", "form", "token", "/active", "/sub", "/exp",
+    ]  # fmt: skip
+    verify = VerifySettings(
+        preset="introspection", url=URL, method="GET", token_in="query", active="", subject="/name"
+    )
+    assert [getattr(verify, key) for key in given_keys] == [
+        "GET", "query", "token", "", "/name", "/exp",
+    ]  # fmt: skip
+
+
+def test_a_preset_leaves_what_it_was_given_as_it_was() -> None:
+    given_keys: dict[str, object] = {"preset": "introspection", "url": URL}
+    VerifySettings.model_validate(given_keys)
+    assert given_keys == {"preset": "introspection", "url": URL}
+
+
+@pytest.mark.parametrize("preset", [["jwt"], {"jwt": 1}, None, 7, "JWT"])
+def test_what_is_no_preset_is_refused_and_no_traceback(preset: object) -> None:
+    refused(VerifySettings, "preset", preset)
+
+
+def test_a_short_secret_is_called_so_and_an_empty_one_is_none() -> None:
+    assert "short secret" in refused(RevokeSettings, "secret", "x" * 15)
+    for text in ("", "x" * 16):
+        assert taken(RevokeSettings, "secret", text) == SecretStr(text)
 
 
 @pytest.mark.parametrize("url", ["http://portal_api:80/v?a=1", "https://me:pw@[::1]:9/ü"])
@@ -418,8 +493,14 @@ def secretive() -> Settings:
         proxy=f"http://user:{SECRET}@proxy:3128",
         headers={"X-Key": SecretStr(SECRET)},
     )
-    cache = CacheSettings(shared_url=f"redis://:{SECRET}@redis:6379/0")
-    return Settings(verify=verify, cache=cache, session=SessionSettings(keys=(SecretStr(KEY),)))
+    hidden = SecretStr(SECRET * 2)
+    return Settings(
+        verify=verify,
+        introspection=IntrospectionSettings(client_secret=hidden, bearer=hidden),
+        cache=CacheSettings(shared_url=f"redis://:{SECRET}@redis:6379/0"),
+        session=SessionSettings(keys=(SecretStr(KEY),)),
+        revoke=RevokeSettings(secret=hidden),
+    )
 
 
 def test_no_secret_is_in_repr_str_or_display() -> None:
@@ -430,6 +511,8 @@ def test_no_secret_is_in_repr_str_or_display() -> None:
     assert SECRET not in str(shown(settings))
     assert shown(settings)["verify"]["headers"] == {"X-Key": "***"}
     assert shown(settings)["session"]["keys"] == ["***"]
+    assert shown(settings)["revoke"] == {"secret": "***"}
+    assert shown(settings)["introspection"]["bearer"] == "***"
 
 
 def test_no_secret_is_in_a_models_own_error() -> None:
