@@ -6,16 +6,17 @@ the wire is the corridor's business.
 
 import hashlib
 import hmac
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from gate.cache import Verdict, VerdictCache
+from gate.clocks import Clocks
+from gate.judge import RETRY_AFTER, VerifyUnavailable
 from gate.outcome import Outcome
+from gate.revocations import Revocations
 from gate.session import Session, SessionSeal
 from gate.tokens import Token
-from gate.verifier import VerifyUnavailable
 
 
 class Verifier(Protocol):
@@ -23,6 +24,16 @@ class Verifier(Protocol):
 
     async def verify(self, token: Token) -> Verdict:
         """Ask, always anew."""
+
+
+class Tier(Protocol):
+    """Verdicts that replicas share. Its failures are its own: it raises nothing."""
+
+    async def get(self, key: bytes) -> Verdict | None:
+        """What another replica was told, with the time when it asked."""
+
+    async def put(self, key: bytes, verdict: Verdict) -> None:
+        """Let the others know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +68,21 @@ class Access:
         seal: SessionSeal,
         cache: VerdictCache,
         verifier: Verifier,
+        revocations: Revocations,
         secret: bytes,
         fingerprint: bytes,
         recheck: bool,
-        clock: Callable[[], float] = time.monotonic,
+        clocks: Clocks,
+        shared: Tier | None = None,
     ) -> None:
         self._seal = seal
         self._cache = cache
         self._verifier = verifier
+        self._revocations = revocations
         self._prefix = hmac.digest(secret, b"verdict\0" + fingerprint, hashlib.sha256)
         self._recheck = recheck
-        self._clock = clock
+        self._clocks = clocks
+        self._shared = shared
 
     async def decide(
         self, session: Session | None, *, bearer: Token | None = None, public: bool = False
@@ -83,35 +98,59 @@ class Access:
 
     def recall(self, session: Session) -> Decision | None:
         """The decision about a session where memory is enough; None where the API must be asked."""
-        if not self._seal.alive(session):
+        if not self._seal.alive(session) or self._ended(session, session.subject):
             return _EXPIRED
         if not self._recheck:
-            return self._welcome(session, session.subject)
+            return self._welcome(session, Decision(Outcome.ALLOWED, session.subject))
         if session.token is None:  # a ticket from before `recheck` was turned on
             return _EXPIRED
-        verdict = self._cache.get(self._key(session.token))
+        verdict = self._cache.get(self._key(session.token), partial(self._ask, session.token))
         if verdict is None:
             return None
-        return self._welcome(session, verdict.subject) if verdict.active else _REFUSED
+        if self._ended(session, verdict.subject):
+            return _EXPIRED
+        if self._outdated(verdict):
+            self._cache.drop(self._key(session.token))
+            return None
+        return self._welcome(session, _of_verdict(verdict, None))
 
     async def admit(self, token: Token, session: Session | None) -> Decision:
         """Judge a token that comes in to begin a session.
 
         The session's own token is no new token: nothing is asked, nothing is written.
         """
-        if session is not None and session.holds(token) and self._seal.alive(session):
+        if session is not None and session.holds(token) and self._holds(session):
             return Decision(Outcome.INTAKE, subject=session.subject)
         decision = await self._judge(token)
+        if decision.outcome is Outcome.STALE:  # enough to go on reading, not to come in
+            return replace(decision, outcome=Outcome.UNAVAILABLE, retry_after=RETRY_AFTER)
         if decision.outcome is not Outcome.ALLOWED:
             return decision
-        return Decision(
-            Outcome.INTAKE,
-            subject=decision.subject,
-            session=self._seal.new(
-                token, expires=decision.session_expires, subject=decision.subject
-            ),
-            verify_ms=decision.verify_ms,
+        begun = self._seal.new(token, expires=decision.session_expires, subject=decision.subject)
+        return replace(decision, outcome=Outcome.INTAKE, session=begun)
+
+    def _holds(self, session: Session) -> bool:
+        return self._seal.alive(session) and not self._ended(session, session.subject)
+
+    def _ended(self, session: Session, subject: str | None) -> bool:
+        """Whether it was signed out, or ended with its token, its subject or everything."""
+        revocations = self._revocations
+        revocations.follow()
+        return bool(revocations) and (
+            revocations.ends_session(session.id)
+            or revocations.ends_token(session.fingerprint)
+            or session.issued <= revocations.ends_at(subject)
         )
+
+    def _void(self, token: Token, verdict: Verdict) -> bool:
+        """Whether a revocation came after the question was put."""
+        self._revocations.follow()
+        return bool(self._revocations) and (
+            self._revocations.ends_token(token.fingerprint) or self._outdated(verdict)
+        )
+
+    def _outdated(self, verdict: Verdict) -> bool:
+        return verdict.asked <= self._revocations.ends_at(verdict.subject)
 
     def _of_public(self, session: Session | None) -> Decision:
         # nobody is asked about what anyone may read, but a reader's page view still counts
@@ -121,34 +160,65 @@ class Access:
     async def _of_session(self, session: Session) -> Decision:
         assert session.token is not None, "recall answers for tickets"
         decision = await self._judge(session.token)
-        if decision.outcome is not Outcome.ALLOWED:
-            return decision
-        return self._welcome(session, decision.subject, decision.verify_ms)
+        if self._ended(session, decision.subject):
+            return _EXPIRED
+        return self._welcome(session, decision)
 
-    def _welcome(
-        self, session: Session, subject: str | None, verify_ms: float | None = None
-    ) -> Decision:
-        renewed = self._seal.renewed(session) if self._seal.half_idle(session) else None
-        return Decision(Outcome.ALLOWED, subject, renewed, verify_ms)
+    def _welcome(self, session: Session, decision: Decision) -> Decision:
+        if decision.outcome is Outcome.ALLOWED and self._seal.half_idle(session):
+            return replace(decision, session=self._seal.renewed(session))
+        return decision
 
     async def _judge(self, token: Token) -> Decision:
-        key = self._key(token)
-        verdict = self._cache.get(key)
+        if self._revocations and self._revocations.ends_token(token.fingerprint):
+            return _REFUSED
+        verdict = self._remembered(token)
         if verdict is not None:
             return _of_verdict(verdict, None)
-        begun = self._clock()
+        begun = self._clocks.monotonic()
+        key = self._key(token)
         try:
-            verdict = await self._cache.verdict(key, lambda: self._verifier.verify(token))
+            verdict = await self._cache.verdict(key, partial(self._ask, token))
+            if self._void(token, verdict):
+                raise VerifyUnavailable("revoked while it was asked", retry_after=1)
         except VerifyUnavailable as problem:
-            return Decision(
-                Outcome.UNAVAILABLE,
-                verify_ms=self._since(begun),
-                retry_after=problem.retry_after,
-            )
+            return self._of_silence(token, key, problem, self._since(begun))
         return _of_verdict(verdict, self._since(begun))
 
+    def _remembered(self, token: Token) -> Verdict | None:
+        key = self._key(token)
+        verdict = self._cache.get(key, partial(self._ask, token))
+        if verdict is not None and self._void(token, verdict):
+            self._cache.drop(key)
+            return None
+        return verdict
+
+    async def _ask(self, token: Token) -> Verdict:
+        """Ask the other replicas, then the verify API. A revocation while it thinks makes its
+        answer worth nothing."""
+        key = self._key(token)
+        found = await self._shared.get(key) if self._shared else None
+        if found is not None and not self._void(token, found):
+            return found
+        asked = self._clocks.wall()
+        verdict = replace(await self._verifier.verify(token), asked=asked)
+        if self._void(token, verdict):
+            raise VerifyUnavailable("revoked while it was asked", retry_after=1)
+        if self._shared is not None:
+            await self._shared.put(key, verdict)
+        return verdict
+
+    def _of_silence(
+        self, token: Token, key: bytes, problem: VerifyUnavailable, verify_ms: float
+    ) -> Decision:
+        """The API cannot say: what was good a moment ago may be good enough."""
+        stale = self._cache.stale(key)
+        if stale is not None and not self._void(token, stale):
+            return Decision(Outcome.STALE, stale.subject, verify_ms=verify_ms)
+        return Decision(Outcome.UNAVAILABLE, verify_ms=verify_ms, retry_after=problem.retry_after)
+
     def _since(self, begun: float) -> float:
-        return (self._clock() - begun) * 1000
+        return (self._clocks.monotonic() - begun) * 1000
 
     def _key(self, token: Token) -> bytes:
         return hmac.digest(self._prefix, token.text.encode("ascii"), hashlib.sha256)

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from gate.access import Decision
 from gate.intake import is_navigation
+from gate.judge import RETRY_AFTER
 from gate.outcome import Outcome
 from gate.pages import Pages
 from gate.scope import Scope
@@ -29,6 +30,7 @@ _DETAILS = {
     "forbidden_frame": "the page that frames this documentation is not in [frame] allowed_origins",
     "unavailable": "the verify API cannot be asked now: try again later",
     "unavailable_form": "the verify API cannot be asked now: try again later",
+    "unwritten": "that could not be recorded, so it may not hold: try again",
     "token_too_long": "the token does not fit into a cookie; set [session] recheck = false",
     "not_found": "there is nothing here",
     "failed": "the gate failed: the operator finds the request id in the log",
@@ -81,6 +83,19 @@ class Answers:
             return response
         response = self.page(request, scope, 401, name)
         response.headers["WWW-Authenticate"] = "Bearer"
+        return response
+
+    def unauthorized(self, request: web.Request, scope: Scope) -> web.Response:
+        """401 to somebody without the secret of an operator's route."""
+        response = self.page(request, scope, 401, "refused")
+        response.headers["WWW-Authenticate"] = "Bearer"
+        return response
+
+    def unwritten(self, request: web.Request, scope: Scope) -> web.Response:
+        """503: a sign-out or revocation that might not outlive this process."""
+        scope.outcome = Outcome.UNAVAILABLE
+        response = self.page(request, scope, 503, "unwritten")
+        response.headers["Retry-After"] = str(RETRY_AFTER)
         return response
 
     def forbidden(

@@ -1,95 +1,159 @@
 """Puts the gate together: the only place that lists routes, order and lifetimes."""
 
-import time
-from collections.abc import AsyncIterator, Callable
+import asyncio
+import logging
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp_session
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
+from aiohttp.typedefs import Handler, Middleware
 
-from gate.access import Access
+from gate.access import Access, Tier, Verifier
 from gate.admission import RecentIntakes
 from gate.answers import Answers
 from gate.cache import VerdictCache
-from gate.handlers import MAX_FORM_BYTES, SessionHandlers, StatusHandlers
+from gate.clocks import CLOCKS, Clocks
+from gate.forms import MAX_FORM_BYTES
+from gate.handlers import SessionHandlers, StatusHandlers
 from gate.headers import ResponseHeaders
 from gate.intake import AllowedOrigins, Reader
+from gate.jose.verifier import JwtVerifier
+from gate.journal import JournalProblem
 from gate.keys import Keys
 from gate.middleware import Entrance, Guard
 from gate.observe import AccessLog, Output
+from gate.operations import RevokeHandler
 from gate.pages import Pages
+from gate.presets import fingerprint, make_verifier
 from gate.proxies import Proxies
+from gate.readiness import Readiness
+from gate.revocations import Revocations
 from gate.session import SessionSeal, SessionStorage
-from gate.settings import Settings, VerifySettings
+from gate.settings import Settings
 from gate.site import Site
 from gate.verifier import ApiVerifier
 
+if TYPE_CHECKING:
+    from gate.shared.tier import SharedTier
+
+log = logging.getLogger(__name__)
+
 MIB = 1024 * 1024
 
-
-@dataclass(frozen=True, slots=True)
-class Clocks:
-    """The two clocks, in seconds: limits inside the process go by the monotonic one, what leaves
-    it by the wall clock."""
-
-    monotonic: Callable[[], float] = time.monotonic
-    wall: Callable[[], float] = time.time
+TIDY_SECONDS = 600
+"""Between looks for revocations that have run out."""
 
 
-@dataclass(slots=True)
-class Readiness:
-    """Why the gate should not be sent requests; None while it should."""
-
-    problem: str | None = None
-
-    def __call__(self) -> str | None:
-        return self.problem
-
-
-READINESS = web.AppKey("readiness", Readiness)
 ROUTES = web.AppKey("routes", dict[str, tuple[str, ...]])
 """The gate's own routes with their methods: all of them public, each closed by its own rule."""
 
+READINESS = web.AppKey("readiness", Readiness)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a start opened: it outlives requests, and some of it the process."""
+
+    site: Site
+    keys: Keys
+    revocations: Revocations
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The collaborators that routes and corridor share."""
+
+    seal: SessionSeal
+    access: Access
+    verifier: ApiVerifier | JwtVerifier
+    shared: "SharedTier | None"
+    reader: Reader
+    origins: AllowedOrigins
+    pages: Pages
+    answers: Answers
+    recent: RecentIntakes
+    readiness: Readiness
+
 
 def make_app(
-    settings: Settings,
-    *,
-    site: Site,
-    keys: Keys,
-    output: Output,
-    clocks: Clocks = Clocks(),
+    settings: Settings, state: State, *, output: Output, clocks: Clocks = CLOCKS
 ) -> web.Application:
     """The application of `gate serve`, of the demo and of the tests.
 
     `output` gets the access log. Starting the application opens the connections to the verify API,
     ending it closes them.
     """
-    pages = Pages()
-    answers = Answers(pages)
-    seal = SessionSeal(settings.session, keys.derive("cookie"), clocks.wall)
-    origins = AllowedOrigins(settings.frame.allowed_origins, settings.server.public_url)
-    reader = Reader(settings.intake)
-    verifier = ApiVerifier(settings.verify, session_expires=settings.session.expires)
-    access = _access(settings, seal, keys, verifier, clocks)
-    readiness = Readiness()
-    recent = RecentIntakes(clocks.monotonic)
+    parts = _parts(settings, state, clocks)
+    own = _own_routes(settings, state, parts)
+    routes = {path: methods for path, (methods, _) in own.items()}
+    secret = state.keys.newest("log")
+    access_log = AccessLog(settings.log, output, secret=secret, clock=clocks.wall)
+    app = web.Application(
+        middlewares=_corridor(settings, state, parts, routes),
+        client_max_size=MAX_FORM_BYTES,
+        handler_args=_server_arguments(settings, access_log.logger_class()),
+    )
+    app[READINESS] = parts.readiness
+    app[ROUTES] = routes
+    for path, (_, handler) in own.items():
+        app.router.add_route("*", path, handler)
+    app.router.add_static("/", state.site.root)
+    app.on_response_prepare.append(ResponseHeaders(settings.server, settings.frame).on_prepare)
+    app.cleanup_ctx.append(partial(_lifetime, parts, access_log, state.revocations))
+    return app
 
-    handle = SessionHandlers(
-        site=site,
-        access=access,
+
+def _parts(settings: Settings, state: State, clocks: Clocks) -> Parts:
+    pages = Pages()
+    readiness = Readiness()
+    seal = SessionSeal(settings.session, state.keys.derive("cookie"), clocks.wall)
+    cache = _cache(settings, clocks)
+    shared = _shared(settings, state, cache, readiness, clocks)
+    verifier = make_verifier(
+        settings.verify,
+        settings.introspection,
+        settings.jwt,
+        session_expires=settings.session.expires,
+        clock=clocks.monotonic,
+        wall=clocks.wall,
+    )
+    return Parts(
         seal=seal,
-        reader=reader,
-        origins=origins,
-        answers=answers,
-        recent=recent,
+        access=_access(settings, state, seal, cache, verifier, shared, clocks),
+        verifier=verifier,
+        shared=shared,
+        reader=Reader(settings.intake),
+        origins=AllowedOrigins(settings.frame.allowed_origins, settings.server.public_url),
+        pages=pages,
+        answers=Answers(pages),
+        recent=RecentIntakes(clocks.monotonic),
+        readiness=readiness,
+    )
+
+
+def _own_routes(
+    settings: Settings, state: State, parts: Parts
+) -> dict[str, tuple[tuple[str, ...], Handler]]:
+    """Everything under /-/: path, methods, handler."""
+    handle = SessionHandlers(
+        site=state.site,
+        access=parts.access,
+        seal=parts.seal,
+        revocations=state.revocations,
+        reader=parts.reader,
+        origins=parts.origins,
+        answers=parts.answers,
+        recent=parts.recent,
+        readiness=parts.readiness,
         patience=settings.server.header_timeout,
     )
-    status = StatusHandlers(pages, readiness)
-    own = {
+    status = StatusHandlers(parts.pages, parts.readiness)
+    own: dict[str, tuple[tuple[str, ...], Handler]] = {
         "/-/session": (("POST",), handle.intake),
         "/-/sign-out": (("POST",), handle.sign_out),
         "/-/signed-out": (("GET", "HEAD"), handle.signed_out),
@@ -99,65 +163,93 @@ def make_app(
     }
     if not settings.intake.form:
         del own["/-/session"]
-    routes = {path: methods for path, (methods, _) in own.items()}
+    if secret := settings.revoke.secret.get_secret_value():
+        revoke = RevokeHandler(
+            secret,
+            state.revocations,
+            parts.answers,
+            parts.readiness,
+            settings.server.header_timeout,
+        )
+        own["/-/revoke"] = (("POST",), revoke.handle)
+    return own
 
-    entrance = Entrance(answers, Proxies(settings.server.trusted_proxies), origins)
+
+def _corridor(
+    settings: Settings,
+    state: State,
+    parts: Parts,
+    routes: dict[str, tuple[str, ...]],
+) -> list[Middleware]:
+    """The layers that every request walks, outermost first."""
     guard = Guard(
         routes=routes,
-        site=site,
-        access=access,
-        seal=seal,
-        reader=reader,
-        origins=origins,
-        answers=answers,
-        recent=recent,
+        site=state.site,
+        access=parts.access,
+        seal=parts.seal,
+        reader=parts.reader,
+        origins=parts.origins,
+        answers=parts.answers,
+        recent=parts.recent,
     )
-    log = AccessLog(settings.log, output, secret=keys.newest("log"), clock=clocks.wall)
-    app = web.Application(
-        middlewares=[
-            entrance.walk,
-            aiohttp_session.session_middleware(SessionStorage(seal)),
-            guard.walk,
-        ],
-        client_max_size=MAX_FORM_BYTES,
-        handler_args=_server_arguments(settings, log.logger_class()),
-    )
-    app[READINESS] = readiness
-    app[ROUTES] = routes
-    for path, (_, handler) in own.items():
-        app.router.add_route("*", path, handler)
-    app.router.add_static("/", site.root)
-    app.on_response_prepare.append(ResponseHeaders(settings.server, settings.frame).on_prepare)
-    app.cleanup_ctx.append(partial(_lifetime, verifier, log))
-    return app
+    entrance = Entrance(parts.answers, Proxies(settings.server.trusted_proxies), parts.origins)
+    sessions = aiohttp_session.session_middleware(SessionStorage(parts.seal))
+    return [entrance.walk, sessions, guard.walk]
 
 
-def _access(
-    settings: Settings, seal: SessionSeal, keys: Keys, verifier: ApiVerifier, clocks: Clocks
-) -> Access:
-    cache = VerdictCache(
+def _cache(settings: Settings, clocks: Clocks) -> VerdictCache:
+    return VerdictCache(
         ttl=settings.cache.ttl,
         negative_ttl=settings.cache.negative_ttl,
         max_entries=settings.cache.max_entries,
+        refresh_ahead=settings.cache.refresh_ahead,
+        stale_if_error=settings.cache.stale_if_error,
         clock=clocks.monotonic,
         wall=clocks.wall,
     )
+
+
+def _shared(
+    settings: Settings, state: State, cache: VerdictCache, readiness: Readiness, clocks: Clocks
+) -> "SharedTier | None":
+    if not settings.cache.shared_url:
+        return None
+    from gate.shared.tier import SharedTier  # its library is an extra
+
+    tier = SharedTier(
+        settings.cache.shared_url,
+        keys=state.keys.derive("shared"),
+        ttl=settings.cache.ttl,
+        refresh_ahead=settings.cache.refresh_ahead,
+        revocations=state.revocations,
+        clear=cache.clear,
+        readiness=readiness,
+        wall=clocks.wall,
+    )
+    state.revocations.announcer = tier
+    return tier
+
+
+def _access(
+    settings: Settings,
+    state: State,
+    seal: SessionSeal,
+    cache: VerdictCache,
+    verifier: Verifier,
+    shared: Tier | None,
+    clocks: Clocks,
+) -> Access:
     return Access(
         seal=seal,
         cache=cache,
         verifier=verifier,
-        secret=keys.newest("verdict"),
-        fingerprint=_fingerprint(settings.verify),
+        revocations=state.revocations,
+        secret=state.keys.newest("verdict"),
+        fingerprint=fingerprint(settings.verify, settings.introspection, settings.jwt),
         recheck=settings.session.recheck,
-        clock=clocks.monotonic,
+        clocks=clocks,
+        shared=shared,
     )
-
-
-def _fingerprint(verify: VerifySettings) -> bytes:
-    """All of `[verify]`, secrets too: a verdict of one API, or of one way to ask it, is none of
-    another. It goes into a keyed hash and nowhere else."""
-    headers = {name: value.get_secret_value() for name, value in verify.headers.items()}
-    return repr(sorted({**verify.model_dump(), "headers": headers}.items())).encode("utf-8")
 
 
 def _server_arguments(settings: Settings, logger: type[AbstractAccessLogger]) -> dict[str, Any]:
@@ -172,9 +264,24 @@ def _server_arguments(settings: Settings, logger: type[AbstractAccessLogger]) ->
 
 
 async def _lifetime(
-    verifier: ApiVerifier, log: AccessLog, app: web.Application
+    parts: Parts, log: AccessLog, revocations: Revocations, app: web.Application
 ) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
+        stack.callback(revocations.close)
         stack.callback(log.flush)
-        await stack.enter_async_context(verifier)
+        await stack.enter_async_context(parts.verifier)
+        if parts.shared is not None:
+            await stack.enter_async_context(parts.shared)
+        tidying = asyncio.create_task(_tidy(revocations))
+        stack.callback(tidying.cancel)
         yield
+
+
+async def _tidy(revocations: Revocations) -> None:
+    """Now and then forget the revocations that have run out."""
+    while True:
+        await asyncio.sleep(TIDY_SECONDS)
+        try:
+            await revocations.tidy()
+        except JournalProblem as problem:
+            log.warning("revocations that have run out are kept: %s", problem)

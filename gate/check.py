@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from gate import tokens
 from gate.app import MIB
 from gate.cache import Verdict
-from gate.server import server_tls
+from gate.judge import VerifyUnavailable
 from gate.session import SessionSeal
 from gate.settings import Settings
 from gate.site import read_site
 from gate.spelling import is_loopback, masked_url
+from gate.start import server_tls
 from gate.tree import TreeProblem
-from gate.verifier import ApiVerifier, VerifyUnavailable
+from gate.verifier import ApiVerifier
 
 
 @dataclass(slots=True)

@@ -106,7 +106,8 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _until_stopped(serve: Callable[[], None], *, place: str = "") -> int:
-    from gate.server import ServeProblem, StartProblem
+    from gate.server import ServeProblem
+    from gate.start import StartProblem
 
     # while still starting, as Ctrl-C: else it ends no process that is the first of its container
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -133,7 +134,8 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _health(options: argparse.Namespace) -> int:
-    settings = _settings(options)
+    # a site that is being rebuilt has no index page for a moment, and the gate serves on
+    settings = load(options.config, os.environ, disk=False)
     problem = health.ask(settings.server)
     if problem is not None:
         _complain(f"gate: {problem}")

@@ -1,38 +1,22 @@
 """The gate's own routes: intake by POST, sign-out, health, and the stylesheet of its pages."""
 
-import asyncio
-import json
-from collections.abc import Callable
-from urllib.parse import parse_qsl
-
 from aiohttp import web
 
 from gate import session as sessions
 from gate.access import Access
 from gate.admission import RecentIntakes, take_token
 from gate.answers import Answers
+from gate.forms import JSON, Fields, UnreadableForm, read_fields
 from gate.intake import TARGET, AllowedOrigins, Reader, comes_from, differ, next_path
 from gate.outcome import Outcome
 from gate.pages import Pages
+from gate.readiness import Readiness
+from gate.revocations import RevocationProblem, Revocations
 from gate.scope import SCOPE, Scope
 from gate.session import SessionSeal
 from gate.site import Site
 
-MAX_FORM_BYTES = 32 * 1024
-"""Room for a token and a `next`, each percent-encoded."""
-
 SIGNED_OUT = "/-/signed-out"
-
-_FORM = "application/x-www-form-urlencoded"
-_JSON = "application/json"
-
-
-class UnreadableForm(Exception):
-    """A body that brings no token we can read. The message is for the portal developer."""
-
-    def __init__(self, status: int, detail: str) -> None:
-        super().__init__(detail)
-        self.status = status
 
 
 class SessionHandlers:
@@ -45,19 +29,23 @@ class SessionHandlers:
         site: Site,
         access: Access,
         seal: SessionSeal,
+        revocations: Revocations,
         reader: Reader,
         origins: AllowedOrigins,
         answers: Answers,
         recent: RecentIntakes,
+        readiness: Readiness,
         patience: float,
     ) -> None:
         self._site = site
         self._access = access
         self._seal = seal
+        self._revocations = revocations
         self._reader = reader
         self._origins = origins
         self._answers = answers
         self._recent = recent
+        self._readiness = readiness
         self._patience = patience
 
     async def intake(self, request: web.Request) -> web.StreamResponse:
@@ -67,7 +55,7 @@ class SessionHandlers:
         if refusal is not None:
             return refusal
         try:
-            fields = await self._fields(request)
+            fields = await read_fields(request, patience=self._patience)
             text, wanted = _token_and_next(fields)
         except UnreadableForm as problem:
             response = self._answers.malformed(request, scope, problem.status, str(problem))
@@ -79,21 +67,29 @@ class SessionHandlers:
         answer = await take_token(request, scope, text, self._access, self._seal, self._answers)
         if answer is not None:
             return answer
-        if request.content_type == _JSON:
+        if request.content_type == JSON:
             return web.Response(status=204)
         location = next_path(wanted, self._site, self._reader)
         self._recent.note(request, location)
         return self._answers.see_other(location)
 
     async def sign_out(self, request: web.Request) -> web.StreamResponse:
-        """`POST /-/sign-out`: ends this browser's session."""
+        """`POST /-/sign-out`: ends this browser's session, every copy of its cookie included."""
         scope = request[SCOPE]
         refusal = self._of_stranger(request, scope)
         if refusal is not None:
             return refusal
+        session = await sessions.current(request)
+        if session is not None:
+            try:
+                await self._revocations.end("session", session.id)
+            except RevocationProblem as problem:
+                self._readiness.fail("revocations", str(problem))
+                return self._answers.unwritten(request, scope)
+            self._readiness.clear("revocations")
         await sessions.end(request)
         scope.outcome = Outcome.ALLOWED
-        if request.content_type == _JSON:
+        if request.content_type == JSON:
             return web.Response(status=204)
         return self._answers.see_other(SIGNED_OUT)
 
@@ -110,44 +106,8 @@ class SessionHandlers:
         shown = origin if origin is not None and origin.isascii() else ""
         return self._answers.forbidden(request, scope, "forbidden_origin", origin=shown)
 
-    async def _fields(self, request: web.Request) -> list[tuple[str, object]]:
-        if request.content_type not in (_FORM, _JSON):
-            raise UnreadableForm(415, f"send the token as {_FORM} or {_JSON}")
-        if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-            raise UnreadableForm(415, "send the body without a content coding")
-        try:
-            async with asyncio.timeout(self._patience):
-                body = await request.read()
-        except TimeoutError:
-            raise UnreadableForm(400, "the body did not arrive in time") from None
-        except (ConnectionError, web.RequestPayloadError):
-            # gone, or not HTTP: perhaps nobody reads the answer, but the log tells of it
-            raise UnreadableForm(400, "the body did not arrive whole") from None
-        try:
-            text = body.decode("utf-8")
-            return _json_fields(text) if request.content_type == _JSON else _form_fields(text)
-        except (ValueError, RecursionError):
-            raise UnreadableForm(400, "the body cannot be read") from None
 
-
-def _form_fields(text: str) -> list[tuple[str, object]]:
-    pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=100)
-    return [(name, value) for name, value in pairs]
-
-
-def _json_fields(text: str) -> list[tuple[str, object]]:
-    pairs: list[tuple[str, object]] = []
-
-    def note(found: list[tuple[str, object]]) -> dict[str, object]:
-        pairs[:] = found  # the outermost object is finished last
-        return dict(found)
-
-    if not isinstance(json.loads(text, object_pairs_hook=note), dict):
-        raise ValueError("not an object")
-    return pairs
-
-
-def _token_and_next(fields: list[tuple[str, object]]) -> tuple[str, str]:
+def _token_and_next(fields: Fields) -> tuple[str, str]:
     """Raises `UnreadableForm` unless there is exactly one token."""
     found = [value for name, value in fields if name == "token"]
     wanted = [value for name, value in fields if name == "next"]
@@ -160,11 +120,11 @@ def _token_and_next(fields: list[tuple[str, object]]) -> tuple[str, str]:
 
 
 class StatusHandlers:
-    """`/-/healthz`, `/-/readyz` and the stylesheet. `ready` says why not, or None."""
+    """`/-/healthz`, `/-/readyz` and the stylesheet."""
 
-    def __init__(self, pages: Pages, ready: Callable[[], str | None]) -> None:
+    def __init__(self, pages: Pages, readiness: Readiness) -> None:
         self._stylesheet = pages.stylesheet
-        self._ready = ready
+        self._readiness = readiness
 
     async def healthz(self, request: web.Request) -> web.StreamResponse:
         """The loop answers."""
@@ -172,7 +132,7 @@ class StatusHandlers:
 
     async def readyz(self, request: web.Request) -> web.StreamResponse:
         """Whether requests should be sent here. Never depends on the verify API."""
-        problem = self._ready()
+        problem = self._readiness.problem
         if problem is None:
             return web.json_response({"status": "ready"})
         return web.json_response(

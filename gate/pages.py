@@ -55,6 +55,7 @@ _LOOKS: Final[Mapping[str, _Look]] = {
     "forbidden_frame": _Look("lock"),
     "unavailable": _Look("clock", href=""),
     "unavailable_form": _Look("clock"),
+    "unwritten": _Look("alert"),
     "malformed": _Look("alert"),
     "limited": _Look("clock"),
     "not_found": _Look("search", href="/"),

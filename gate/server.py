@@ -12,19 +12,15 @@ import signal
 import socket
 import ssl
 from collections.abc import AsyncIterator, Coroutine, Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from aiohttp import web
 
-from gate.app import MIB, READINESS, make_app
-from gate.keys import KeyProblem, Keys, open_keys
+from gate.app import READINESS, make_app
 from gate.settings import ServerSettings, Settings
-from gate.site import Site, read_site
 from gate.spelling import is_loopback
-from gate.tree import TreeProblem
-from gate.verifier import tls_context
+from gate.start import Prepared, prepare
 from gate.writer import LineWriter, lines_to_standard_output, logging_to_standard_error
 
 log = logging.getLogger(__name__)
@@ -39,26 +35,8 @@ LAST_SECONDS = 0.3
 trips."""
 
 
-class StartProblem(Exception):
-    """The gate cannot start with these settings: every problem found, one a line."""
-
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
-
-
 class ServeProblem(Exception):
     """The gate could not go on listening; the message says what to change."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """What a start needs and what can fail."""
-
-    settings: Settings
-    site: Site
-    keys: Keys
-    tls: ssl.SSLContext | None
 
 
 def main(settings: Settings) -> None:
@@ -69,58 +47,18 @@ def main(settings: Settings) -> None:
             run(serve(prepared, output))
 
 
-def prepare(settings: Settings) -> Prepared:
-    """Read the site, open the keys, load the certificates. Raises `StartProblem`."""
-    problems: list[str] = []
-    site = keys = tls = None
-    try:
-        site = read_site(
-            settings.site.root,
-            public=settings.site.public,
-            memory_bytes=settings.site.memory_mib * MIB,
-        )
-    except TreeProblem as problem:
-        problems.append(f"[site] root: {problem}")
-    try:
-        keys = open_keys(settings.session, settings.server.state_dir)
-    except KeyProblem as problem:
-        given = "[session] key_file" if settings.session.key_file else "[server] state_dir"
-        problems.append(f"{given}: {problem}")
-    try:
-        tls = server_tls(settings.server)
-    except (OSError, ValueError) as problem:
-        problems.append(f"[server] tls_certificate: cannot be used with tls_key: {problem}")
-    try:
-        tls_context(settings.verify)
-    except (OSError, ValueError) as problem:
-        problems.append(f"[verify] ca_file or client_certificate: cannot be used: {problem}")
-    if problems or site is None or keys is None:
-        raise StartProblem(problems)
-    return Prepared(settings, site, keys, tls)
-
-
-def server_tls(server: ServerSettings) -> ssl.SSLContext | None:
-    """How to serve https; None for http. Raises OSError or ValueError for unusable files."""
-    if server.tls_certificate is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    # without a password OpenSSL would ask the terminal for that of an encrypted key
-    context.load_cert_chain(server.tls_certificate, server.tls_key, password="")
-    return context
-
-
 async def serve(prepared: Prepared, output: LineWriter) -> None:
     """Listen until a signal ends it. Raises `ServeProblem`."""
     server = prepared.settings.server
     stop = stop_signal()
     async with running(prepared, output) as (app, port):
-        log.info("serving %s on %s", prepared.site.root, address(server, port))
+        log.info("serving %s on %s", prepared.state.site.root, address(server, port))
         if not server.public_url and not is_loopback(server.host):
             log.warning(
                 "[server] public_url is empty: set it to the https address that browsers see"
             )
         await stop.wait()
-        app[READINESS].problem = "draining"
+        app[READINESS].fail("drain", "draining")
         log.info("stopping: requests under way have %g s to finish", server.shutdown_grace)
         if server.drain_delay:
             await asyncio.sleep(server.drain_delay)
@@ -132,7 +70,7 @@ async def running(
 ) -> AsyncIterator[tuple[web.Application, int]]:
     """The application on its socket, and the socket's port, for as long as the context lasts."""
     settings = prepared.settings
-    app = make_app(settings, site=prepared.site, keys=prepared.keys, output=output)
+    app = make_app(settings, prepared.state, output=output)
     async with listening(
         app,
         settings.server.host,

@@ -114,4 +114,8 @@ class StreamedFile(web.FileResponse):
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         """Called by the server, after every middleware."""
-        return await super().prepare(request.clone(headers=self._seen))
+        writer = await super().prepare(request.clone(headers=self._seen))
+        # a file that shrank while it was sent leaves the client waiting for bytes
+        if request.method != "HEAD" and writer is not None and writer.length:
+            self.force_close()
+        return writer

@@ -45,12 +45,12 @@ _KEY = "docs-gate"
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What a browser's cookie holds. Times are Unix time in whole seconds."""
+    """What a browser's cookie holds. Times are Unix time in seconds."""
 
     id: str
-    issued: int
+    issued: float
     """When the token came in: the absolute limit counts from here and never moves."""
-    renewed: int
+    renewed: float
     """When this cookie was written: the idle limit counts from here."""
     fingerprint: str
     """SHA-256 of its token."""
@@ -86,7 +86,7 @@ class SessionSeal:
 
     def new(self, token: Token, *, expires: float | None, subject: str | None) -> Session:
         """A session for a token that was judged good. `expires` and `subject` are for tickets."""
-        now = int(self._clock())
+        now = self._now()
         ticket = not self._settings.recheck
         return Session(
             id=secrets.token_hex(16),
@@ -130,7 +130,11 @@ class SessionSeal:
 
     def renewed(self, session: Session) -> Session:
         """The same session, seen now."""
-        return replace(session, renewed=int(self._clock()))
+        return replace(session, renewed=self._now())
+
+    def _now(self) -> float:
+        # to the millisecond: what was issued before a revocation must be told from what came after
+        return round(self._clock(), 3)
 
     def _end(self, session: Session) -> float:
         end = session.issued + self._settings.lifetime
@@ -179,8 +183,8 @@ class SessionSeal:
 
 _FIELDS: Mapping[str, tuple[type, ...]] = {
     "i": (str,),
-    "s": (int,),
-    "r": (int,),
+    "s": (int, float),
+    "r": (int, float),
     "h": (str,),
     "t": (str, NoneType),
     "e": (int, float, NoneType),

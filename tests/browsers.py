@@ -29,9 +29,12 @@ import pytest
 from aiohttp import web
 from playwright.sync_api import BrowserContext, Frame, Page, Playwright, expect
 
-from gate.app import Clocks, make_app
+from gate.app import State, make_app
+from gate.clocks import Clocks
 from gate.demo.portal import make_portal
+from gate.journal import Journal
 from gate.keys import Keys
+from gate.revocations import Revocations
 from gate.settings import Settings
 from gate.site import read_site
 from tests.fakes import FakeClock
@@ -168,13 +171,14 @@ def handbook(folder: Path, address: str) -> Path:
 
 def gate_app(settings: Settings, clock: FakeClock, log: Log) -> web.Application:
     """The gate, as `gate serve` makes it."""
-    return make_app(
-        settings,
+    state = State(
         site=read_site(settings.site.root, public=settings.site.public, memory_bytes=256 << 20),
         keys=Keys((base64.urlsafe_b64encode(os.urandom(32)).decode("ascii"),)),
-        output=log,
-        clocks=Clocks(clock.monotonic, clock.wall),
+        revocations=Revocations(
+            Journal(settings.server.state_dir / "revocations"), lifetime=3600, wall=clock.wall
+        ),
     )
+    return make_app(settings, state, output=log, clocks=Clocks(clock.monotonic, clock.wall))
 
 
 def any_page() -> web.Application:

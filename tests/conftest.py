@@ -5,8 +5,10 @@ import base64
 import functools
 import os
 import shutil
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,18 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from blockbuster import BlockBuster, blockbuster_ctx
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
-from gate.app import Clocks, make_app
+from gate.app import State, make_app
+from gate.clocks import Clocks
+from gate.journal import Journal
 from gate.keys import Keys
 from gate.pages import Pages
+from gate.revocations import Revocations
 from gate.settings import Settings
 from gate.site import read_site
 from tests.fakes import GOOD, FakeApi, FakeClock, Lines
@@ -185,17 +195,50 @@ def _make(settings: Settings, keys: Keys, lines: Lines, clock: FakeClock) -> web
         memory_bytes=settings.site.memory_mib << 20,
     )
     clocks = Clocks(clock.monotonic, clock.wall)
-    return make_app(settings, site=site, keys=keys, output=lines, clocks=clocks)
+    revocations = Revocations(
+        Journal(settings.server.state_dir / "revocations"),
+        lifetime=settings.session.lifetime,
+        wall=clock.wall,
+    )
+    return make_app(settings, State(site, keys, revocations), output=lines, clocks=clocks)
 
 
 def make_settings(api: FakeApi, root: Path, **sections: dict[str, Any]) -> Settings:
     """Settings with a verify URL and a root unless the test names its own."""
     verify = {"url": api.url, **sections.pop("verify", {})}
     site = {"root": root, **sections.pop("site", {})}
-    return Settings.model_validate({**sections, "verify": verify, "site": site})
+    server = {"state_dir": root.parent / "state", **sections.pop("server", {})}
+    return Settings.model_validate({**sections, "verify": verify, "site": site, "server": server})
 
 
 @pytest.fixture
 async def gate(make_gate: MakeGate) -> Gate:
     """A gate with the settings' defaults."""
     return await make_gate()
+
+
+@pytest.fixture(scope="session")
+def self_signed(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
+    """A server's certificate that nobody vouches for."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    file = tmp_path_factory.mktemp("tls") / "self-signed.pem"
+    file.write_bytes(
+        certificate.public_bytes(Encoding.PEM)
+        + key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(file)
+    return context

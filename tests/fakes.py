@@ -48,6 +48,8 @@ class FakeApi:
     answer: Answer | None = None
     calls: Counter[str] = field(default_factory=Counter)
     requests: list[web.Request] = field(default_factory=list)
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once there was a call."""
     url: str = ""
 
     @property
@@ -57,6 +59,7 @@ class FakeApi:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(request)
         self.calls[request.query.get("token", "")] += 1
+        self.asked.set()
         if self.answer is not None:
             return await self.answer(request)
         return web.json_response(self.tokens.get(request.query.get("token", ""), False))

@@ -1,17 +1,23 @@
 """The decision, as one table: session, token, cache and verify API make an outcome."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Literal
 
 import pytest
 
 from gate.access import Access
 from gate.cache import Verdict, VerdictCache
+from gate.clocks import Clocks
+from gate.journal import Journal
+from gate.judge import VerifyUnavailable
 from gate.outcome import Outcome
+from gate.revocations import Revocations, fingerprint_of_subject
 from gate.session import Session, SessionSeal
 from gate.settings import SessionSettings
 from gate.tokens import Token
-from gate.verifier import VerifyUnavailable
 from tests.fakes import FakeClock
 
 TOKEN, OTHER = Token("token"), Token("other")
@@ -24,9 +30,14 @@ class ScriptedVerifier:
     def __init__(self, says: Says = "yes") -> None:
         self.says: Says = says
         self.count = 0
+        self.go = asyncio.Event()
+        self.go.set()
+        self.asked = asyncio.Event()
 
     async def verify(self, token: Token) -> Verdict:
         self.count += 1
+        self.asked.set()
+        await self.go.wait()
         if self.says == "cannot say":
             raise VerifyUnavailable("out of order", retry_after=7)
         return Verdict(active=self.says == "yes", subject="reader")
@@ -35,8 +46,16 @@ class ScriptedVerifier:
 class World:
     """Everything a decision depends on."""
 
-    def __init__(self, clock: FakeClock, *, recheck: bool = True) -> None:
+    def __init__(
+        self,
+        clock: FakeClock,
+        revocations: Revocations,
+        *,
+        recheck: bool = True,
+        stale_if_error: float = 0,
+    ) -> None:
         self.clock = clock
+        self.revocations = revocations
         settings = SessionSettings(idle_timeout=600, lifetime=3600, recheck=recheck)
         self.seal = SessionSeal(settings, [bytes(32)], clock.wall)
         self.verifier = ScriptedVerifier()
@@ -46,15 +65,17 @@ class World:
                 ttl=300,
                 negative_ttl=5,
                 max_entries=100,
+                stale_if_error=stale_if_error,
                 clock=clock.monotonic,
                 wall=clock.wall,
                 uniform=lambda: 0.0,
             ),
             verifier=self.verifier,
+            revocations=self.revocations,
             secret=bytes(32),
             fingerprint=b"",
             recheck=recheck,
-            clock=clock.monotonic,
+            clocks=Clocks(clock.monotonic, clock.wall),
         )
 
     def session(self, state: str) -> Session | None:
@@ -73,8 +94,10 @@ class World:
 
 
 @pytest.fixture
-def make_world(clock: FakeClock) -> Callable[..., World]:
-    return lambda **options: World(clock, **options)
+def make_world(clock: FakeClock, tmp_path: Path) -> Iterator[Callable[..., World]]:
+    with closing(Journal(tmp_path / "revocations")) as journal:
+        revocations = Revocations(journal, lifetime=3600, wall=clock.wall)
+        yield lambda **options: World(clock, revocations, **options)
 
 
 MakeWorld = Callable[..., World]
@@ -212,10 +235,10 @@ async def test_a_ticket_is_asked_about_once_and_not_kept(make_world: MakeWorld) 
 
 
 async def test_a_ticket_ends_when_tokens_are_asked_about_again(
-    make_world: MakeWorld, clock: FakeClock
+    make_world: MakeWorld,
 ) -> None:
     ticket = (await make_world(recheck=False).access.admit(TOKEN, None)).session
-    decision = await World(clock, recheck=True).access.decide(ticket)
+    decision = await make_world(recheck=True).access.decide(ticket)
     assert decision.outcome is Outcome.EXPIRED
 
 
@@ -232,3 +255,134 @@ async def test_a_near_identical_token_is_judged_alone(make_world: MakeWorld, tai
     world.verifier.says = "no"
     decision = await world.access.decide(None, bearer=Token("token" + tail))
     assert (decision.outcome, world.verifier.count) == (_REFUSED, 1)
+
+
+@pytest.mark.parametrize(
+    ("since", "api", "outcome"),
+    [
+        (299, "cannot say", _ALLOWED),
+        (300, "cannot say", Outcome.STALE),
+        (359, "cannot say", Outcome.STALE),
+        (360, "cannot say", _UNAVAILABLE),
+        (300, "no", _REFUSED),
+        (300, "yes", _ALLOWED),
+    ],
+)
+@pytest.mark.parametrize("way", ["session", "bearer"])
+async def test_a_yes_that_ran_out_serves_while_the_api_cannot_say(
+    make_world: MakeWorld, since: float, api: Says, outcome: Outcome, way: str
+) -> None:
+    world = make_world(stale_if_error=60)
+    session = world.session("fresh") if way == "session" else None
+    await world.warm("yes")
+    world.clock.advance(since)
+    world.verifier.says = api
+    bearer = TOKEN if way == "bearer" else None
+    assert (await world.access.decide(session, bearer=bearer)).outcome is outcome
+
+
+async def test_nobody_comes_in_on_a_stale_verdict(make_world: MakeWorld) -> None:
+    world = make_world(stale_if_error=60)
+    await world.warm("yes")
+    world.clock.advance(300)
+    world.verifier.says = "cannot say"
+    decision = await world.access.admit(TOKEN, None)
+    assert (decision.outcome, decision.session) == (_UNAVAILABLE, None)
+    assert decision.retry_after > 0
+
+
+async def end(world: World, kind: str, session: Session | None) -> None:
+    match kind:
+        case "session":
+            await world.revocations.end("session", session.id if session else "")
+        case "token":
+            await world.revocations.end("token", TOKEN.fingerprint)
+        case "subject":
+            await world.revocations.end("subject", fingerprint_of_subject("reader"))
+        case "everything":
+            await world.revocations.end("everything")
+
+
+KINDS = ["session", "token", "subject", "everything"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("recheck", [True, False])
+@pytest.mark.parametrize("warm", [True, False])
+async def test_a_revoked_session_has_ended_with_every_copy(
+    make_world: MakeWorld, kind: str, recheck: bool, warm: bool
+) -> None:
+    world = make_world(recheck=recheck)
+    session = (await world.access.admit(TOKEN, None)).session
+    assert session is not None
+    if not warm:
+        world.clock.advance(300)
+    await end(world, kind, session)
+    world.clock.advance(0.001)
+    for copy in (session, world.seal.renewed(session)):
+        decision = await world.access.decide(copy)
+        assert decision.outcome in (Outcome.EXPIRED, _REFUSED)
+        assert decision.session is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_what_comes_after_a_revocation_is_not_ended_by_it(
+    make_world: MakeWorld, kind: str
+) -> None:
+    world = make_world()
+    old = (await world.access.admit(TOKEN, None)).session
+    await end(world, kind, old)
+    world.clock.advance(0.001)
+    new = await world.access.admit(OTHER, old)
+    assert new.outcome is Outcome.INTAKE
+    assert (await world.access.decide(new.session)).outcome is _ALLOWED
+
+
+@pytest.mark.parametrize("kind", ["subject", "everything"])
+async def test_a_verdict_from_before_a_revocation_is_asked_for_again(
+    make_world: MakeWorld, kind: str
+) -> None:
+    world = make_world()
+    await world.warm("yes")
+    await end(world, kind, None)
+    world.clock.advance(1)
+    world.verifier.says = "no"
+    decision = await world.access.decide(None, bearer=TOKEN)
+    assert (decision.outcome, world.verifier.count) == (_REFUSED, 1)
+
+
+async def test_a_revoked_token_is_refused_without_asking(make_world: MakeWorld) -> None:
+    world = make_world()
+    await end(world, "token", None)
+    for decision in (
+        await world.access.decide(None, bearer=TOKEN),
+        await world.access.admit(TOKEN, None),
+    ):
+        assert decision.outcome is _REFUSED
+    assert world.verifier.count == 0
+
+
+@pytest.mark.parametrize("kind", ["token", "subject", "everything"])
+async def test_a_flight_begun_before_a_revocation_stores_nothing_and_admits_nobody(
+    make_world: MakeWorld, kind: str
+) -> None:
+    world = make_world()
+    world.verifier.go.clear()
+    flight = asyncio.create_task(world.access.admit(TOKEN, None))
+    await world.verifier.asked.wait()
+    await end(world, kind, None)
+    world.verifier.go.set()
+    admitted = await flight
+    assert (admitted.outcome, admitted.session) == (_UNAVAILABLE, None)
+    world.clock.advance(1)
+    world.verifier.says = "no"
+    assert (await world.access.decide(None, bearer=TOKEN)).outcome is _REFUSED
+
+
+async def test_a_stale_verdict_does_not_outlive_a_revocation(make_world: MakeWorld) -> None:
+    world = make_world(stale_if_error=60)
+    await world.warm("yes")
+    world.clock.advance(310)
+    await end(world, "subject", None)
+    world.verifier.says = "cannot say"
+    assert (await world.access.decide(None, bearer=TOKEN)).outcome is _UNAVAILABLE

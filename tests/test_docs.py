@@ -122,8 +122,9 @@ def handbook_settings() -> dict[str, dict[str, object]]:
             section = found.setdefault(name[1], {}) if name else None
         row = re.match(r"\| `(\w+)` \| (.+?) \|", line)
         if section is not None and row and not code:
-            default = tomllib.loads(f"x = {row[2].strip('`')}")["x"] if "`" in row[2] else row[2]
-            section[row[1]] = default
+            # a second value is the one of another preset
+            code_span = re.match(r"`([^`]*)`", row[2])
+            section[row[1]] = tomllib.loads(f"x = {code_span[1]}")["x"] if code_span else row[2]
     return found
 
 

@@ -12,15 +12,23 @@ from tests.processes import ROOT, environment
 
 FLOORS = [
     # what knows nothing of ours
-    ["gate", "outcome", "tokens", "media", "negotiation", "cache", "proxies", "tree", "writer"],
-    ["spelling", "settings", "soundness", "config"],
-    ["encodings", "keys", "scope", "pages", "demo", "demo.portal"],
-    ["site", "session", "verifier", "headers"],
+    ["gate", "clocks", "outcome", "tokens", "strict_json", "media", "negotiation", "cache"],
+    ["breaker", "journal", "readiness", "forms", "proxies", "tree", "writer", "pages"],
+    # the settings, and what is wrong with them
+    ["spelling", "urls", "shared", "shared.url", "findings", "section", "settings"],
+    ["jose", "jose.keys", "preset_soundness", "soundness", "config"],
+    # what the settings open
+    ["encodings", "keys", "scope", "revocations", "site", "session", "headers", "demo"],
+    ["demo.portal"],
+    # who is asked about a token
+    ["judge", "verifier", "introspection", "jose.sources", "jose.verifier", "presets"],
+    ["shared.envelope", "shared.link", "shared.bulletin", "shared.verdicts", "shared.tier"],
+    # the decision, and the corridor around it
     ["access", "intake", "observe"],
     ["answers", "serving"],
-    ["admission", "middleware", "handlers"],
+    ["admission", "middleware", "handlers", "operations"],
     ["app"],
-    ["server", "check", "health", "demo.start"],
+    ["start", "server", "check", "health", "demo.start"],
     ["cli"],
     ["__main__"],
 ]

@@ -112,3 +112,15 @@ async def test_as_a_command_it_ends_with_0_for_up_and_1_for_down(
     assert up == (0, "healthy\n", "")
     assert not_up[:2] == (1, "")
     assert not_up[2].startswith(f"gate: 127.0.0.1 port {down} does not answer: ")
+
+
+async def test_a_site_that_is_being_rebuilt_makes_no_running_gate_ill(
+    gate: Gate, tmp_path: Path
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(
+        f'[server]\nport = {gate.port}\n[verify]\nurl = "http://localhost"\n'
+        '[site]\nroot = "half-built"\n',
+        encoding="utf-8",
+    )
+    assert await run_gate("health", cwd=tmp_path) == (0, "healthy\n", "")

@@ -32,6 +32,7 @@ NAMES: Final = (
     "token_too_long",
     "unavailable",
     "unavailable_form",
+    "unwritten",
 )
 PAGES: Final = Pages()
 

@@ -5,19 +5,13 @@ The gate is the one that `gate serve` runs, over sockets; only its settings are 
 
 from contextlib import AsyncExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from pydantic import SecretStr
 
 from gate.demo.portal import make_portal
 from gate.keys import new_key
-from gate.server import (
-    Prepared,
-    listening,
-    prepare,
-    run,
-    running,
-    stop_signal,
-)
+from gate.server import listening, run, running, stop_signal
 from gate.settings import (
     CacheSettings,
     FrameSettings,
@@ -28,6 +22,7 @@ from gate.settings import (
     SiteSettings,
     VerifySettings,
 )
+from gate.start import Prepared, prepare
 from gate.writer import LineWriter, lines_to_standard_output, logging_to_standard_error
 
 _HERE = Path(__file__).resolve().parent
@@ -52,18 +47,21 @@ One line follows for every request to the gate. Ctrl-C ends everything.
 
 def main(port: int, portal_port: int) -> None:
     """Run until Ctrl-C. Raises `ServeProblem` for a taken port."""
-    with logging_to_standard_error("warning"):
-        prepared = prepare(demo_settings(port, portal_port))
-        with lines_to_standard_output() as output:
-            run(_serve(prepared, output, portal_port))
+    with (
+        logging_to_standard_error("warning"),
+        TemporaryDirectory(prefix="gate-demo-") as state,
+        lines_to_standard_output() as output,
+    ):
+        prepared = prepare(demo_settings(port, portal_port, Path(state)))
+        run(_serve(prepared, output, portal_port))
 
 
-def demo_settings(port: int, portal_port: int) -> Settings:
+def demo_settings(port: int, portal_port: int, state: Path) -> Settings:
     """Two different sites to a browser: the portal is on localhost, the gate on 127.0.0.1."""
     portal = f"http://localhost:{portal_port}"
     root = next((place for place in _PLACES if place.is_dir()), _PLACES[0])
     return Settings(
-        server=ServerSettings(host="127.0.0.1", port=port, shutdown_grace=2),
+        server=ServerSettings(host="127.0.0.1", port=port, state_dir=state, shutdown_grace=2),
         site=SiteSettings(root=root),
         verify=VerifySettings(url=f"http://127.0.0.1:{portal_port}/api/verify", active="/active"),
         cache=CacheSettings(ttl=30),

@@ -1,0 +1,79 @@
+"""Routes for the operator. Each has a secret of its own, compared in constant time, and never
+reaches intake."""
+
+import hmac
+
+from aiohttp import web
+
+from gate.answers import Answers
+from gate.forms import JSON, Fields, UnreadableForm, read_fields
+from gate.outcome import Outcome
+from gate.readiness import Readiness
+from gate.revocations import Kind, RevocationProblem, Revocations, fingerprint_of_subject
+from gate.scope import SCOPE
+from gate.tokens import parse
+
+_WANTED = 'the body must be one of {"token": "…"}, {"subject": "…"}, {"before": Unix time}'
+
+
+class RevokeHandler:
+    """`POST /-/revoke`: ends one token, one subject, or everything issued before a moment."""
+
+    def __init__(
+        self,
+        secret: str,
+        revocations: Revocations,
+        answers: Answers,
+        readiness: Readiness,
+        patience: float,
+    ) -> None:
+        self._secret = secret.encode("utf-8")
+        self._revocations = revocations
+        self._answers = answers
+        self._readiness = readiness
+        self._patience = patience
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """204 when every worker knows and no restart forgets; else 503."""
+        scope = request[SCOPE]
+        if not self._knows_secret(request):
+            scope.outcome = Outcome.REFUSED
+            return self._answers.unauthorized(request, scope)
+        try:
+            fields = await read_fields(request, patience=self._patience, kinds=(JSON,))
+            kind, what, at = self._order(fields)
+        except UnreadableForm as problem:
+            response = self._answers.malformed(request, scope, problem.status, str(problem))
+            response.force_close()  # where its body ends may be in doubt
+            return response
+        try:
+            await self._revocations.end(kind, what, at=at)
+        except RevocationProblem as problem:
+            self._readiness.fail("revocations", str(problem))
+            return self._answers.unwritten(request, scope)
+        self._readiness.clear("revocations")
+        scope.outcome = Outcome.ALLOWED
+        return web.Response(status=204)
+
+    def _knows_secret(self, request: web.Request) -> bool:
+        values = request.headers.getall("Authorization", ())
+        scheme, _, given = values[0].partition(" ") if len(values) == 1 else ("", "", "")
+        known = hmac.compare_digest(given.strip().encode("utf-8", "replace"), self._secret)
+        return known and scheme.lower() == "bearer"
+
+    def _order(self, fields: Fields) -> tuple[Kind, str, float | None]:
+        """What is to end, and up to when. Raises `UnreadableForm`."""
+        match fields:
+            case [("token", str(text))]:
+                token = parse(text)
+                if token is None:
+                    raise UnreadableForm(400, "that is no token that could ever have been good")
+                return "token", token.fingerprint, None
+            case [("subject", str(subject))]:
+                return "subject", fingerprint_of_subject(subject), None
+            case [("before", int() | float() as moment)] if not isinstance(moment, bool):
+                if not 0 <= moment <= self._revocations.now():
+                    raise UnreadableForm(400, "`before` must be a moment that has passed")
+                return "everything", "", float(moment)
+            case _:
+                raise UnreadableForm(400, _WANTED)

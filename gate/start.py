@@ -1,0 +1,86 @@
+"""Opens what a start needs, and finds everything that is wrong before anything listens."""
+
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from gate.app import MIB, State
+from gate.journal import Journal, JournalProblem
+from gate.keys import KeyProblem, open_keys
+from gate.revocations import Revocations
+from gate.settings import ServerSettings, Settings
+from gate.site import Site, read_site
+from gate.tree import TreeProblem
+from gate.verifier import tls_context
+
+REVOCATIONS_FILE = "revocations"
+
+T = TypeVar("T")
+
+
+class StartProblem(Exception):
+    """The gate cannot start with these settings: every problem found, one a line."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a start opened."""
+
+    settings: Settings
+    state: State
+    tls: ssl.SSLContext | None
+
+
+def prepare(settings: Settings) -> Prepared:
+    """Read the site, open keys and revocations, load certificates. Raises `StartProblem`."""
+    problems: list[str] = []
+
+    def attempt(place: str, make: Callable[[], T], *failures: type[Exception]) -> T | None:
+        try:
+            return make()
+        except failures as problem:
+            problems.append(f"{place}: {problem}")
+            return None
+
+    server, session = settings.server, settings.session
+    site = attempt("[site] root", lambda: _site(settings), TreeProblem)
+    keys_place = "[session] key_file" if session.key_file else "[server] state_dir"
+    keys = attempt(keys_place, lambda: open_keys(session, server.state_dir), KeyProblem)
+    certificate = "[server] tls_certificate: cannot be used with tls_key"
+    tls = attempt(certificate, lambda: server_tls(server), OSError, ValueError)
+    trust = "[verify] ca_file or client_certificate: cannot be used"
+    attempt(trust, lambda: tls_context(settings.verify), OSError, ValueError)
+    if problems:  # nothing is written by a start that fails
+        raise StartProblem(problems)
+    revocations = attempt("[server] state_dir", lambda: _revocations(settings), JournalProblem)
+    if site is None or keys is None or revocations is None:
+        raise StartProblem(problems)
+    return Prepared(settings, State(site, keys, revocations), tls)
+
+
+def _site(settings: Settings) -> Site:
+    return read_site(
+        settings.site.root,
+        public=settings.site.public,
+        memory_bytes=settings.site.memory_mib * MIB,
+    )
+
+
+def _revocations(settings: Settings) -> Revocations:
+    journal = Journal(settings.server.state_dir / REVOCATIONS_FILE)
+    return Revocations(journal, lifetime=settings.session.lifetime)
+
+
+def server_tls(server: ServerSettings) -> ssl.SSLContext | None:
+    """How to serve https; None for http. Raises OSError or ValueError for unusable files."""
+    if server.tls_certificate is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    # without a password OpenSSL would ask the terminal for that of an encrypted key
+    context.load_cert_chain(server.tls_certificate, server.tls_key, password="")
+    return context
