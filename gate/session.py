@@ -8,6 +8,7 @@ newest seals, every one opens. Anything that does not open is no session, never 
 import base64
 import json
 import logging
+import re
 import secrets
 import warnings
 from collections import OrderedDict
@@ -41,6 +42,7 @@ REMEMBERED = 10_000
 """Opened cookies remembered: opening one costs more than all the rest of a warm request."""
 
 _KEY = "docs-gate"
+_SEALED = re.compile(r"[A-Za-z0-9_-]+={0,2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,10 @@ class SessionSeal:
             if name == self.name
         ]
         # two of one name: somebody else's, or planted; which is meant cannot be known
-        if len(values) != 1 or not values[0].isascii() or len(values[0]) > MAX_COOKIE_BYTES:
+        if len(values) != 1 or len(values[0]) > MAX_COOKIE_BYTES:
+            return None
+        # Python's base64 opens endless spellings of one value, and each would be remembered
+        if _SEALED.fullmatch(values[0]) is None:
             return None
         return values[0]
 

@@ -29,6 +29,9 @@ ODD = {
     "long": "g" * 4097,
     "another scheme": "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.",
     "JSON": "{{}}",
+    "in quotes": '"{value}"',
+    "twice": "{value} {value}",
+    "behind what base64 passes over": "!!{value}",
     "an emoji": "\xf0\x9f\x8d\xaa",
 }
 
