@@ -5,16 +5,18 @@ import secrets
 from dataclasses import dataclass, field
 
 from gate import tokens
+from gate.access import Verifier
 from gate.app import MIB
 from gate.cache import Verdict
+from gate.jose.verifier import JwtVerifier
 from gate.judge import VerifyUnavailable
+from gate.presets import make_verifier
 from gate.session import SessionSeal
 from gate.settings import Settings
 from gate.site import read_site
 from gate.spelling import is_loopback, masked_url
 from gate.start import server_tls
 from gate.tree import TreeProblem
-from gate.verifier import ApiVerifier
 
 
 @dataclass(slots=True)
@@ -56,10 +58,16 @@ def examine(settings: Settings, *, token: str | None) -> Report:
 
 async def _verify_api(settings: Settings, token: str | None, report: Report) -> None:
     try:
-        async with ApiVerifier(
-            settings.verify, session_expires=settings.session.expires
+        async with make_verifier(
+            settings.verify,
+            settings.introspection,
+            settings.jwt,
+            session_expires=settings.session.expires,
         ) as verifier:
-            await _random_token(settings, verifier, report)
+            if isinstance(verifier, JwtVerifier):
+                await _keys(settings, verifier, report)
+            else:
+                await _random_token(settings, verifier, report)
             if token is not None:
                 await _given_token(settings, verifier, token, report)
     except (OSError, ValueError) as error:
@@ -122,7 +130,20 @@ def _certificate(settings: Settings, report: Report) -> None:
         report.fine(f"https: with the certificate in {settings.server.tls_certificate}")
 
 
-async def _random_token(settings: Settings, verifier: ApiVerifier, report: Report) -> None:
+async def _keys(settings: Settings, verifier: JwtVerifier, report: Report) -> None:
+    place = settings.jwt.key_file or f"the JWKS {masked_url(settings.verify.url)}"
+    try:
+        found = await verifier.keys()
+    except VerifyUnavailable as problem:
+        report.problem(
+            f"{place}: {problem}",
+            "look at [verify] url: it must answer 200 with the issuer's public keys as a JWKS",
+        )
+        return
+    report.fine(f"{place}: {len(found.keys)} usable keys")
+
+
+async def _random_token(settings: Settings, verifier: Verifier, report: Report) -> None:
     shown = masked_url(settings.verify.url)
     try:
         verdict = await verifier.verify(tokens.Token(secrets.token_urlsafe(32)))
@@ -142,9 +163,7 @@ async def _random_token(settings: Settings, verifier: ApiVerifier, report: Repor
         report.fine(f"verify API {shown}: says no to a random token")
 
 
-async def _given_token(
-    settings: Settings, verifier: ApiVerifier, text: str, report: Report
-) -> None:
+async def _given_token(settings: Settings, verifier: Verifier, text: str, report: Report) -> None:
     token = tokens.parse(text)
     if token is None:
         report.problem(

@@ -1,6 +1,7 @@
 """`gate check`: what it finds, what it asks, what it never says."""
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from tests.certificates import make_certificate
 from tests.conftest import make_settings
 from tests.fakes import BAD, GOOD, FakeApi
 from tests.processes import run_gate, write_config
+from tests.signing import AUDIENCE, ISSUER, Signer, jwks
 
 
 @pytest.fixture
@@ -184,3 +186,36 @@ async def test_as_a_command_it_writes_nothing_tells_no_secret_and_ends_with_its_
     assert told in out
     assert everything(tmp_path) == before
     assert not any(secret in out + err for secret in ("CANARY", "Traceback"))
+
+
+JWT = {"issuer": ISSUER, "audience": AUDIENCE}
+
+
+async def test_with_jwts_the_keys_are_looked_at_and_the_token_is_judged_by_them(
+    check: Any, api: FakeApi
+) -> None:
+    signer = Signer()
+    api.say(jwks(signer))
+    token = signer.token(exp=int(time.time()) + 60).text
+    report = await check(token, verify={"preset": "jwt"}, jwt=JWT)
+    assert report.good
+    assert f"the JWKS {api.url}: 1 usable keys" in report.text
+    assert "the given token is good" in report.text
+    assert api.count == 1
+
+
+async def test_with_jwts_keys_that_are_not_there_are_a_problem(check: Any, api: FakeApi) -> None:
+    api.fail(404)
+    assert "JWKS" in only_problem(await check(verify={"preset": "jwt"}, jwt=JWT))
+
+
+async def test_with_introspection_the_random_token_goes_by_its_rules(
+    check: Any, api: FakeApi
+) -> None:
+    api.say({"active": False})
+    report = await check(verify={"preset": "introspection"})
+    assert report.good
+    assert (api.requests[0].method, api.requests[0].content_type) == (
+        "POST",
+        "application/x-www-form-urlencoded",
+    )
