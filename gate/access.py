@@ -6,9 +6,9 @@ the wire is the corridor's business.
 
 import hashlib
 import hmac
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from gate.cache import Verdict, VerdictCache
 from gate.clocks import Clocks
@@ -36,8 +36,7 @@ class Tier(Protocol):
         """Let the others know."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """An outcome with what its answer needs."""
 
     outcome: Outcome
@@ -79,7 +78,9 @@ class Access:
         self._cache = cache
         self._verifier = verifier
         self._revocations = revocations
-        self._prefix = hmac.digest(secret, b"verdict\0" + fingerprint, hashlib.sha256)
+        prefix = hmac.digest(secret, b"verdict\0" + fingerprint, hashlib.sha256)
+        # copied for every key: to begin anew costs OpenSSL ten times as much as the hashing
+        self._mac = hmac.new(prefix, digestmod=hashlib.sha256)
         self._recheck = recheck
         self._clocks = clocks
         self._shared = shared
@@ -98,7 +99,9 @@ class Access:
 
     def recall(self, session: Session) -> Decision | None:
         """The decision about a session where memory is enough; None where the API must be asked."""
-        if not self._seal.alive(session) or self._ended(session, session.subject):
+        self._revocations.follow()
+        revoked = bool(self._revocations)
+        if not self._seal.alive(session) or (revoked and self._ended(session, session.subject)):
             return _EXPIRED
         if not self._recheck:
             return self._welcome(session, Decision(Outcome.ALLOWED, session.subject))
@@ -107,9 +110,9 @@ class Access:
         verdict = self._cache.get(self._key(session.token), partial(self._ask, session.token))
         if verdict is None:
             return None
-        if self._ended(session, verdict.subject):
+        if revoked and self._ended(session, verdict.subject):
             return _EXPIRED
-        if self._outdated(verdict):
+        if revoked and self._outdated(verdict):
             self._cache.drop(self._key(session.token))
             return None
         return self._welcome(session, _of_verdict(verdict, None))
@@ -123,11 +126,11 @@ class Access:
             return Decision(Outcome.INTAKE, subject=session.subject)
         decision = await self._judge(token)
         if decision.outcome is Outcome.STALE:  # enough to go on reading, not to come in
-            return replace(decision, outcome=Outcome.UNAVAILABLE, retry_after=RETRY_AFTER)
+            return decision._replace(outcome=Outcome.UNAVAILABLE, retry_after=RETRY_AFTER)
         if decision.outcome is not Outcome.ALLOWED:
             return decision
         begun = self._seal.new(token, expires=decision.session_expires, subject=decision.subject)
-        return replace(decision, outcome=Outcome.INTAKE, session=begun)
+        return decision._replace(outcome=Outcome.INTAKE, session=begun)
 
     def _holds(self, session: Session) -> bool:
         return self._seal.alive(session) and not self._ended(session, session.subject)
@@ -166,7 +169,7 @@ class Access:
 
     def _welcome(self, session: Session, decision: Decision) -> Decision:
         if decision.outcome is Outcome.ALLOWED and self._seal.half_idle(session):
-            return replace(decision, session=self._seal.renewed(session))
+            return decision._replace(session=self._seal.renewed(session))
         return decision
 
     async def _judge(self, token: Token) -> Decision:
@@ -221,7 +224,9 @@ class Access:
         return (self._clocks.monotonic() - begun) * 1000
 
     def _key(self, token: Token) -> bytes:
-        return hmac.digest(self._prefix, token.text.encode("ascii"), hashlib.sha256)
+        mac = self._mac.copy()
+        mac.update(token.text.encode("ascii"))
+        return mac.digest()
 
 
 def _of_verdict(verdict: Verdict, verify_ms: float | None) -> Decision:

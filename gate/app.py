@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import aiohttp_session
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 from aiohttp.typedefs import Handler, Middleware
@@ -33,7 +32,7 @@ from gate.presets import fingerprint, make_verifier
 from gate.proxies import Proxies
 from gate.readiness import Readiness
 from gate.revocations import Revocations
-from gate.session import SessionSeal, SessionStorage
+from gate.session import SessionSeal
 from gate.settings import Settings
 from gate.site import Site
 from gate.verifier import ApiVerifier
@@ -193,8 +192,7 @@ def _corridor(
         recent=parts.recent,
     )
     entrance = Entrance(parts.answers, Proxies(settings.server.trusted_proxies), parts.origins)
-    sessions = aiohttp_session.session_middleware(SessionStorage(parts.seal))
-    return [entrance.walk, sessions, guard.walk]
+    return [entrance.walk, guard.walk]
 
 
 def _cache(settings: Settings, clocks: Clocks) -> VerdictCache:

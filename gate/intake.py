@@ -6,9 +6,9 @@ security page; each function is one of them.
 
 import re
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 from string import punctuation
+from typing import NamedTuple
 from urllib.parse import quote, unquote, unquote_plus, urlsplit
 
 from aiohttp import web
@@ -26,8 +26,7 @@ _CONTROL = re.compile(r"[\0-\x1f\x7f]")
 _FRAMES = frozenset({"iframe", "frame", "embed", "object", "fencedframe"})
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """A request target as it came over the wire: path and query still percent-encoded."""
 
     path: str

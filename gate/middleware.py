@@ -9,12 +9,13 @@ import contextlib
 import logging
 import time
 from collections.abc import Mapping
+from functools import partial
 from urllib.parse import unquote
 
+import aiohttp_session
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from gate import session as sessions
 from gate import tokens
 from gate.access import Access, Decision
 from gate.admission import RecentIntakes, take_token
@@ -36,7 +37,7 @@ from gate.outcome import Outcome
 from gate.proxies import Proxies, is_host
 from gate.scope import SCOPE, Scope, request_id
 from gate.serving import Files
-from gate.session import SessionSeal
+from gate.session import SessionSeal, SessionStorage
 from gate.site import Entry, Redirect, Site
 
 log = logging.getLogger(__name__)
@@ -80,7 +81,7 @@ class Entrance:
 
     def _scope(self, request: web.Request, target: Target | None) -> Scope:
         asker = self._proxies.asker(request.remote or "", request.headers, scheme=request.scheme)
-        stated_ids = request.headers.getall("X-Request-Id", ())
+        stated_ids = request.headers.getall("X-Request-Id", ()) if asker.trusted else ()
         return Scope(
             path=target.path if target else "",
             address=asker.address,
@@ -111,6 +112,10 @@ def _is_unambiguous(request: web.Request) -> bool:
     return request.headers.get("Transfer-Encoding", "chunked").lower() == "chunked"
 
 
+def _is_own_in_disguise(path: str) -> bool:
+    return "%" in path and unquote(path).startswith(OWN)
+
+
 class Guard:
     """The innermost layer: gate routes to their handlers, everything else to the site, after the
     decision."""
@@ -128,6 +133,8 @@ class Guard:
         recent: RecentIntakes,
     ) -> None:
         self._routes = routes
+        # what only reads a session needs no more than the seal
+        self._sessions = aiohttp_session.session_middleware(SessionStorage(seal))
         self._site = site
         self._files = Files(site)
         self._access = access
@@ -148,13 +155,14 @@ class Guard:
         methods = self._routes.get(resource.canonical) if resource is not None else None
         if methods is not None:
             return await self._own(request, scope, methods, handler)
-        if unquote(target.path).startswith(OWN):
+        if target.path.startswith(OWN) or _is_own_in_disguise(target.path):
             scope.outcome = Outcome.PUBLIC
             return self._answers.not_found(request, scope)
         if request.method not in SITE_METHODS:
             return self._answers.wrong_method(request, scope, SITE_METHODS)
         if queried and not bearers and may_take_query(request.method, request.headers):
-            return await self._intake(request, scope, target, queried[0])
+            taking = partial(self._intake, scope=scope, target=target, text=queried[0])
+            return await self._sessions(request, taking)
         return await self._read(request, scope, target, bearers, handler)
 
     async def _own(
@@ -163,7 +171,7 @@ class Guard:
         if request.method not in methods:
             return self._answers.wrong_method(request, scope, methods)
         scope.outcome = Outcome.PUBLIC
-        return await handler(request)
+        return await self._sessions(request, handler)
 
     async def _read(
         self,
@@ -175,7 +183,7 @@ class Guard:
     ) -> web.StreamResponse:
         found = self._site.lookup(target.path)
         public = found is not None and found.public
-        session = None if bearers else await sessions.current(request)
+        session = None if bearers else self._seal.of(request.headers)
         bearer = tokens.parse(bearers[0]) if bearers else None
         if bearers and bearer is None and not public:
             decision = Decision(Outcome.REFUSED)
@@ -214,7 +222,7 @@ class Guard:
         return await self._files.entry(request, self._site.missing, handler, status=404)
 
     async def _intake(
-        self, request: web.Request, scope: Scope, target: Target, text: str
+        self, request: web.Request, *, scope: Scope, target: Target, text: str
     ) -> web.StreamResponse:
         framer = framed_by(request.headers)
         if framer is not None and not self._origins.knows(origin_of(framer), own=scope.origin):

@@ -12,10 +12,9 @@ import logging
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
@@ -28,7 +27,7 @@ FLUSH_SECONDS = 0.05
 """Lines are handed to the writer in batches: waking its thread costs more than a line."""
 
 _MAX_TEXT = 512
-_quote = json.JSONEncoder(ensure_ascii=True).encode
+_quote = lru_cache(maxsize=8192)(json.encoder.encode_basestring_ascii)
 # a query that was joined with "&", or encoded by mistake, even twice, is a query all the same
 _QUERY = re.compile(r"[?#&;]|%(?:25)*(?:3f|23|26|3b)", re.IGNORECASE)
 _BODILESS = frozenset({204, 304})
@@ -38,8 +37,7 @@ _METHODS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """What is told of one response."""
 
     time: float
@@ -89,7 +87,7 @@ class AccessLog:
         line = Line(
             time=self._clock(),
             method=request.method if request.method in _METHODS else "_OTHER",
-            path=_plain(_QUERY.split(scope.path, maxsplit=1)[0]),
+            path=_told_path(scope.path),
             status=response.status,
             size=_body_size(request, response),
             address=scope.address,
@@ -166,6 +164,12 @@ def _subject_rule(rule: str, secret: bytes) -> Callable[[str | None], str | None
     return (lambda subject: subject and subject[:_MAX_TEXT]) if rule == "plain" else lambda _: None
 
 
+@lru_cache(maxsize=4096)
+def _told_path(path: str) -> str:
+    return _plain(_QUERY.split(path, maxsplit=1)[0])
+
+
+@lru_cache(maxsize=1024)
 def _plain(text: str) -> str:
     """At most 512 characters; bytes that are no UTF-8 become replacement characters."""
     text = text[:_MAX_TEXT]

@@ -7,8 +7,9 @@ come, X-Forwarded-* is believed: nearly every proxy writes it, and hands on a cl
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import NamedTuple
 
 from multidict import CIMultiDictProxy
 
@@ -23,8 +24,7 @@ _PARAMETERS = re.compile(r'(?:[^;"]|"(?:[^"\\]|\\.)*(?:"|$))+')
 _PAIR = re.compile(r'\s*([A-Za-z]+)=(?:"((?:[^"\\]|\\.)*)"|([^;,"\s]*))\s*')
 
 
-@dataclass(frozen=True, slots=True)
-class Asker:
+class Asker(NamedTuple):
     """A client as the trusted proxies state it."""
 
     address: str
@@ -34,6 +34,7 @@ class Asker:
     """Whether the connection itself came from a trusted proxy."""
 
 
+@lru_cache(maxsize=1024)
 def is_host(text: str) -> bool:
     """Whether a Host header names a host, with or without a port (RFC 9112, section 3.2)."""
     return _HOST.fullmatch(text) is not None

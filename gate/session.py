@@ -19,6 +19,7 @@ from types import NoneType
 import aiohttp_session
 from aiohttp import web
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from multidict import CIMultiDictProxy
 
 from gate.settings import SessionSettings
 from gate.spelling import LONGEST
@@ -83,6 +84,7 @@ class SessionSeal:
         self._clock = clock
         self._opened: OrderedDict[str, Session] = OrderedDict()
         self.name = f"__Host-{settings.cookie_name}"
+        self._start = self.name + "="
         self._attributes = "; Path=/; Secure; HttpOnly; SameSite=None; Partitioned; Max-Age="
         self.deletion = f"{self.name}={self._attributes}0"
 
@@ -142,6 +144,11 @@ class SessionSeal:
         end = session.issued + self._settings.lifetime
         return end if session.expires is None else min(end, session.expires)
 
+    def of(self, headers: CIMultiDictProxy[str]) -> Session | None:
+        """The session that a request's headers bring, or None."""
+        cookies = headers.getall("Cookie", ())
+        return self.open("; ".join(cookies)) if cookies else None
+
     def open(self, cookie_header: str | None) -> Session | None:
         """The session in a Cookie header, or None. It may have run out: ask `alive`."""
         if cookie_header is None or self.name not in cookie_header:
@@ -160,20 +167,20 @@ class SessionSeal:
         return session
 
     def _sealed_value(self, header: str) -> str | None:
+        if ";" not in header and header.startswith(self._start):
+            return header[len(self._start) :]  # alone, as in a partition of its own
         values = [
             value
             for name, _, value in (pair.strip(" \t").partition("=") for pair in header.split(";"))
             if name == self.name
         ]
         # two of one name: somebody else's, or planted; which is meant cannot be known
-        if len(values) != 1 or len(values[0]) > MAX_COOKIE_BYTES:
-            return None
-        # Python's base64 opens endless spellings of one value, and each would be remembered
-        if _SEALED.fullmatch(values[0]) is None:
-            return None
-        return values[0]
+        return values[0] if len(values) == 1 else None
 
     def _unseal(self, sealed: str) -> Session | None:
+        # Python's base64 opens endless spellings of one value, and each would be remembered
+        if len(sealed) > MAX_COOKIE_BYTES or _SEALED.fullmatch(sealed) is None:
+            return None
         try:
             return _load(self._fernet.decrypt(sealed))
         except (InvalidToken, ValueError):
@@ -245,8 +252,7 @@ class SessionStorage(aiohttp_session.AbstractStorage):
 
     async def load_session(self, request: web.Request) -> aiohttp_session.Session:
         """Whatever the request's cookies hold; never raises."""
-        headers = request.headers.getall("Cookie", ())
-        opened = self._seal.open("; ".join(headers)) if headers else None
+        opened = self._seal.of(request.headers)
         stored = aiohttp_session.Session(None, data=None, new=opened is None)
         if opened is not None:
             stored[_KEY] = opened
