@@ -241,9 +241,11 @@ async def test_every_name_of_the_scope_must_be_there(
 async def test_without_issuer_or_audience_in_the_settings_nobody_gets_in(
     make_verifier_of: MakeVerifier,
 ) -> None:
-    for missing in ("issuer", "audience"):
+    for missing, claim in {"issuer": "iss", "audience": "aud"}.items():
         verifier = await make_verifier_of(**{missing: ""})
-        assert not await is_good(verifier, EC.text(aud="", iss=""))
+        for value in ("", [""], None):
+            claims: dict[str, Any] = {claim: value}
+            assert not await is_good(verifier, EC.text(**claims))
         assert not await is_good(verifier, EC.text())
 
 

@@ -642,12 +642,13 @@ async def test_a_value_that_was_evicted_is_written_again(
 
 async def until_known(server: RedisServer, replica: Replica) -> None:
     """Wait until the server has everything that the replica holds."""
-    while True:
-        names = [name for name in await server.contents() if b"revocation:" in name]
-        held = replica.revocations.holding()
-        if len(names) == len(held) == await server.do("ZCARD", "docs-gate:1:revocations"):
-            return
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(30):
+        while True:
+            names = [name for name in await server.contents() if b"revocation:" in name]
+            held = len(replica.revocations.holding())
+            if len(names) == held == await server.do("ZCARD", "docs-gate:1:revocations"):
+                return
+            await asyncio.sleep(0.01)
 
 
 async def test_a_server_that_was_replaced_by_an_empty_one_is_told_again(
