@@ -18,6 +18,9 @@ from gate.revocations import Revocations
 from gate.session import Session, SessionSeal
 from gate.tokens import Token
 
+KEYS_KNOWN = 20_000
+"""Cache keys remembered by their token's fingerprint: a reader's next page hashes nothing."""
+
 
 class Verifier(Protocol):
     """Whoever judges a token: a verdict, or `VerifyUnavailable`."""
@@ -81,6 +84,7 @@ class Access:
         prefix = hmac.digest(secret, b"verdict\0" + fingerprint, hashlib.sha256)
         # copied for every key: to begin anew costs OpenSSL ten times as much as the hashing
         self._mac = hmac.new(prefix, digestmod=hashlib.sha256)
+        self._keys: dict[str, bytes] = {}
         self._recheck = recheck
         self._clocks = clocks
         self._shared = shared
@@ -107,13 +111,14 @@ class Access:
             return self._welcome(session, Decision(Outcome.ALLOWED, session.subject))
         if session.token is None:  # a ticket from before `recheck` was turned on
             return _EXPIRED
-        verdict = self._cache.get(self._key(session.token), partial(self._ask, session.token))
+        key = self._keys.get(session.fingerprint) or self._known_key(session.token)
+        verdict = self._cache.get(key, partial(self._ask, session.token))
         if verdict is None:
             return None
         if revoked and self._ended(session, verdict.subject):
             return _EXPIRED
         if revoked and self._outdated(verdict):
-            self._cache.drop(self._key(session.token))
+            self._cache.drop(key)
             return None
         return self._welcome(session, _of_verdict(verdict, None))
 
@@ -227,6 +232,12 @@ class Access:
         mac = self._mac.copy()
         mac.update(token.text.encode("ascii"))
         return mac.digest()
+
+    def _known_key(self, token: Token) -> bytes:
+        if len(self._keys) >= KEYS_KNOWN:
+            self._keys.clear()
+        key = self._keys[token.fingerprint] = self._key(token)
+        return key
 
 
 def _of_verdict(verdict: Verdict, verify_ms: float | None) -> Decision:

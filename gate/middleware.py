@@ -5,7 +5,6 @@ public; a route of the gate's own is answered by its handler, which is public by
 `app.py`'s list.
 """
 
-import contextlib
 import logging
 import time
 from collections.abc import Mapping
@@ -215,8 +214,10 @@ class Guard:
         if found is not None:
             if found.page and decision.session is not None:
                 scope.renewal = self._seal.set_cookie(decision.session)
-            with contextlib.suppress(web.HTTPNotFound):
+            try:
                 return await self._files.entry(request, found, handler)
+            except web.HTTPNotFound:  # a streamed file that has gone
+                pass
         if self._site.missing is None:
             return self._answers.not_found(request, scope)
         return await self._files.entry(request, self._site.missing, handler, status=404)
