@@ -22,7 +22,7 @@ COPY gate gate
 RUN python -m pip wheel --no-cache-dir --no-deps --wheel-dir /wheel . \
     && python -m venv --without-pip /opt/gate \
     && python -m pip --python /opt/gate/bin/python install --no-cache-dir --only-binary :all: \
-        /wheel/*.whl
+        "$(ls /wheel/*.whl)[redis]"
 
 FROM python:3.13-slim
 # A new volume takes over owner and mode of the folder that it is mounted on.

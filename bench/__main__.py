@@ -37,8 +37,8 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="for each scenario (5)")
-    parser.add_argument("--seconds", type=int, help="of a round, instead of the scenario's own")
+    parser.add_argument("--rounds", type=int, help="instead of the scenario's own (5 or 7)")
+    parser.add_argument("--seconds", type=int, default=1, help="for each contender in a round (1)")
     parser.add_argument(
         "--only", action="append", metavar="SCENARIO", help="part of a name; may be repeated"
     )
@@ -63,7 +63,7 @@ def _run(folder: Path, options: argparse.Namespace) -> None:
     # a copy, so that a site built meanwhile changes nothing
     shutil.copytree(CHECKOUT / "site", site)
     stage = Stage(folder, site, cores(), _chosen(scenarios(site), options.only))
-    print(f"{model()}; {stage.cores}; {load.CONNECTIONS} connections, {options.rounds} rounds")
+    print(f"{model()}; {stage.cores}; {load.CONNECTIONS} connections")
     conclusions = []
     answered: Counter[str] = Counter()
     with contenders(stage, [path.resolve() for path in options.beside]) as found:
@@ -91,8 +91,8 @@ def _measured(
     return measure(
         found,
         scenario,
-        rounds=options.rounds,
-        seconds=options.seconds or scenario.seconds,
+        rounds=options.rounds or scenario.rounds,
+        seconds=options.seconds,
         cores=stage.cores,
         tell=_tell,
     )

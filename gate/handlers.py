@@ -11,7 +11,7 @@ from gate.intake import TARGET, AllowedOrigins, Reader, comes_from, differ, next
 from gate.outcome import Outcome
 from gate.pages import Pages
 from gate.readiness import Readiness
-from gate.revocations import RevocationProblem, Revocations
+from gate.revocations import NotAnnounced, RevocationProblem, Revocations
 from gate.scope import SCOPE, Scope
 from gate.session import SessionSeal
 from gate.site import Site
@@ -84,7 +84,8 @@ class SessionHandlers:
             try:
                 await self._revocations.end("session", session.id)
             except RevocationProblem as problem:
-                self._readiness.fail("revocations", str(problem))
+                if not isinstance(problem, NotAnnounced):
+                    self._readiness.fail("revocations", str(problem))
                 return self._answers.unwritten(request, scope)
             self._readiness.clear("revocations")
         await sessions.end(request)

@@ -9,7 +9,13 @@ from gate.answers import Answers
 from gate.forms import JSON, Fields, UnreadableForm, read_fields
 from gate.outcome import Outcome
 from gate.readiness import Readiness
-from gate.revocations import Kind, RevocationProblem, Revocations, fingerprint_of_subject
+from gate.revocations import (
+    Kind,
+    NotAnnounced,
+    RevocationProblem,
+    Revocations,
+    fingerprint_of_subject,
+)
 from gate.scope import SCOPE
 from gate.tokens import parse
 
@@ -49,7 +55,8 @@ class RevokeHandler:
         try:
             await self._revocations.end(kind, what, at=at)
         except RevocationProblem as problem:
-            self._readiness.fail("revocations", str(problem))
+            if not isinstance(problem, NotAnnounced):
+                self._readiness.fail("revocations", str(problem))
             return self._answers.unwritten(request, scope)
         self._readiness.clear("revocations")
         scope.outcome = Outcome.ALLOWED

@@ -57,6 +57,11 @@ class RevocationProblem(Exception):
     be said again. The message is for the operator."""
 
 
+class NotAnnounced(RevocationProblem):
+    """It holds here and will be told to the other replicas, but has not been. Whoever announces
+    says so in readiness, and knows when it is over."""
+
+
 class Announcer(Protocol):
     """Whoever tells other machines."""
 
@@ -115,7 +120,7 @@ class Revocations:
         except JournalProblem as problem:
             raise RevocationProblem(str(problem)) from None
         except OSError:
-            raise RevocationProblem("the shared tier does not answer") from None
+            raise NotAnnounced("the shared tier does not answer") from None
 
     def now(self) -> float:
         """Unix time in seconds, by the clock that revocations go by."""

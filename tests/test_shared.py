@@ -491,6 +491,9 @@ async def test_revocations_run_out(
     b = await start()
     assert b.tier.statistics().learned == 0
     assert await server.do("EXISTS", "docs-gate:1:revocations") == 0
+    over = replace(revoked(a, "y"), until=clock.wall())
+    await unheard(server, over)
+    assert (await start()).tier.statistics().learned == 0
 
 
 async def test_what_was_revoked_before_there_was_a_server_is_told(
@@ -635,6 +638,7 @@ async def test_a_value_that_was_evicted_is_written_again(
     a = await start(pace=replace(PACE, reload=0.05))
     await a.revocations.end("session", "x")
     await until_known(server, a)
+    await until(lambda: a.tier._bulletin._read)
     await server.do("DEL", *[name for name in await server.contents() if b"revocation:" in name])
     await start()  # finds a name without a value
     await until_known(server, a)

@@ -61,7 +61,6 @@ class Bulletin:
 
     async def post(self, link: Link, revocation: Revocation) -> None:
         """Tell every replica that listens, and those that will ask."""
-        self._name(revocation)  # so that it is no news when it comes back
         sealed = self._envelope.seal_revocation(revocation)
         try:
             await link.calls([*self._writing(revocation, sealed), ("PUBLISH", NEWS, sealed)])
@@ -111,7 +110,7 @@ class Bulletin:
         return name
 
     def _writing(self, revocation: Revocation, sealed: bytes) -> list[Command]:
-        name = self._name(revocation)
+        name = self._name(revocation)  # with a name it is no news when it comes back
         # the value first: a name without one would be taken for lost
         return [
             ("SET", _VALUE + name, sealed, "PX", milliseconds(revocation.until - self._wall())),
