@@ -12,11 +12,11 @@ from typing import NamedTuple, Protocol
 
 from gate.cache import Verdict, VerdictCache
 from gate.clocks import Clocks
-from gate.judge import RETRY_AFTER, VerifyUnavailable
 from gate.outcome import Outcome
-from gate.revocations import Revocations
 from gate.session import Session, SessionSeal
+from gate.state.revocations import Revocations
 from gate.tokens import Token
+from gate.verify.judge import RETRY_AFTER, VerifyUnavailable
 
 KEYS_KNOWN = 20_000
 """Cache keys remembered by their token's fingerprint: a reader's next page hashes nothing."""

@@ -12,10 +12,10 @@ from aiohttp import web
 
 from gate.access import Decision
 from gate.intake import is_navigation
-from gate.judge import RETRY_AFTER
 from gate.outcome import Outcome
 from gate.pages import Pages
 from gate.scope import Scope
+from gate.verify.judge import RETRY_AFTER
 
 _HTML = "text/html; charset=utf-8"
 _PROBLEM = "application/problem+json"

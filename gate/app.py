@@ -17,25 +17,25 @@ from gate.admission import RecentIntakes
 from gate.answers import Answers
 from gate.cache import VerdictCache
 from gate.clocks import CLOCKS, Clocks
+from gate.config.settings import Settings
 from gate.forms import MAX_FORM_BYTES
 from gate.handlers import SessionHandlers, StatusHandlers
 from gate.headers import ResponseHeaders
 from gate.intake import AllowedOrigins, Reader
-from gate.jose.verifier import JwtVerifier
-from gate.journal import JournalProblem
-from gate.keys import Keys
 from gate.middleware import Entrance, Guard
-from gate.observe import AccessLog, Output
+from gate.observe.access_log import AccessLog, Output
 from gate.operations import RevokeHandler
 from gate.pages import Pages
-from gate.presets import fingerprint, make_verifier
 from gate.proxies import Proxies
 from gate.readiness import Readiness
-from gate.revocations import Revocations
 from gate.session import SessionSeal
-from gate.settings import Settings
-from gate.site import Site
-from gate.verifier import ApiVerifier
+from gate.site.index import Site
+from gate.state.journal import JournalProblem
+from gate.state.keys import Keys
+from gate.state.revocations import Revocations
+from gate.verify.api import ApiVerifier
+from gate.verify.jose.verifier import JwtVerifier
+from gate.verify.presets import fingerprint, make_verifier
 
 if TYPE_CHECKING:
     from gate.shared.tier import SharedTier

@@ -8,15 +8,15 @@ from gate import tokens
 from gate.access import Verifier
 from gate.app import MIB
 from gate.cache import Verdict
-from gate.jose.verifier import JwtVerifier
-from gate.judge import VerifyUnavailable
-from gate.presets import make_verifier
+from gate.config.settings import Settings
+from gate.config.spelling import is_loopback, masked_url
 from gate.session import SessionSeal
-from gate.settings import Settings
-from gate.site import read_site
-from gate.spelling import is_loopback, masked_url
+from gate.site.index import read_site
+from gate.site.tree import TreeProblem
 from gate.start import server_tls
-from gate.tree import TreeProblem
+from gate.verify.jose.verifier import JwtVerifier
+from gate.verify.judge import VerifyUnavailable
+from gate.verify.presets import make_verifier
 
 
 @dataclass(slots=True)

@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gate import __version__, health
-from gate.config import ConfigError, load
-from gate.keys import new_key
-from gate.settings import Settings
+from gate.config.load import ConfigError, load
+from gate.config.settings import Settings
+from gate.state.keys import new_key
 
 FINE, PROBLEM, WRONG = 0, 1, 2
 

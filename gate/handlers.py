@@ -11,10 +11,10 @@ from gate.intake import TARGET, AllowedOrigins, Reader, comes_from, differ, next
 from gate.outcome import Outcome
 from gate.pages import Pages
 from gate.readiness import Readiness
-from gate.revocations import NotAnnounced, RevocationProblem, Revocations
 from gate.scope import SCOPE, Scope
 from gate.session import SessionSeal
-from gate.site import Site
+from gate.site.index import Site
+from gate.state.revocations import NotAnnounced, RevocationProblem, Revocations
 
 SIGNED_OUT = "/-/signed-out"
 

@@ -7,8 +7,8 @@ is being prepared, and 500s.
 from aiohttp import web
 from multidict import CIMultiDict
 
+from gate.config.settings import FrameSettings, ServerSettings
 from gate.scope import scope_of
-from gate.settings import FrameSettings, ServerSettings
 
 NO_STORE = "no-store"
 _RENEWING = frozenset({200, 304})

@@ -7,7 +7,7 @@ import http.client
 import ssl
 from contextlib import closing
 
-from gate.settings import ServerSettings
+from gate.config.settings import ServerSettings
 
 TIMEOUT = 5
 """Seconds; container engines give a check some 30."""

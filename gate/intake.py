@@ -14,8 +14,8 @@ from urllib.parse import quote, unquote, unquote_plus, urlsplit
 from aiohttp import web
 from multidict import CIMultiDictProxy
 
-from gate.settings import IntakeSettings
-from gate.site import Site
+from gate.config.settings import IntakeSettings
+from gate.site.index import Site
 
 Headers = CIMultiDictProxy[str]
 

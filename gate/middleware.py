@@ -37,7 +37,7 @@ from gate.proxies import Proxies, is_host
 from gate.scope import SCOPE, Scope, request_id
 from gate.serving import Files
 from gate.session import SessionSeal, SessionStorage
-from gate.site import Entry, Redirect, Site
+from gate.site.index import Entry, Redirect, Site
 
 log = logging.getLogger(__name__)
 

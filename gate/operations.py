@@ -9,14 +9,14 @@ from gate.answers import Answers
 from gate.forms import JSON, Fields, UnreadableForm, read_fields
 from gate.outcome import Outcome
 from gate.readiness import Readiness
-from gate.revocations import (
+from gate.scope import SCOPE
+from gate.state.revocations import (
     Kind,
     NotAnnounced,
     RevocationProblem,
     Revocations,
     fingerprint_of_subject,
 )
-from gate.scope import SCOPE
 from gate.tokens import parse
 
 _WANTED = 'the body must be one of {"token": "…"}, {"subject": "…"}, {"before": Unix time}'

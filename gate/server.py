@@ -19,10 +19,10 @@ from typing import Any
 from aiohttp import web
 
 from gate.app import READINESS, make_app
-from gate.settings import ServerSettings, Settings
-from gate.spelling import is_loopback
+from gate.config.settings import ServerSettings, Settings
+from gate.config.spelling import is_loopback
+from gate.observe.writer import LineWriter, lines_to_standard_output, logging_to_standard_error
 from gate.start import Prepared, prepare
-from gate.writer import LineWriter, lines_to_standard_output, logging_to_standard_error
 
 log = logging.getLogger(__name__)
 

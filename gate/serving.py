@@ -13,8 +13,8 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.typedefs import Handler
 from multidict import CIMultiDict
 
-from gate.negotiation import Span, Unsatisfiable, none_match, single_range
-from gate.site import Entry, Redirect, Site, Variant
+from gate.site.index import Entry, Redirect, Site, Variant
+from gate.site.negotiation import Span, Unsatisfiable, none_match, single_range
 
 _NOT_IN_304 = ("Content-Type", "Content-Encoding", "Accept-Ranges")
 

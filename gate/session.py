@@ -21,8 +21,8 @@ from aiohttp import web
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from multidict import CIMultiDictProxy
 
-from gate.settings import SessionSettings
-from gate.spelling import LONGEST
+from gate.config.settings import SessionSettings
+from gate.config.spelling import LONGEST
 from gate.tokens import Token, parse
 
 log = logging.getLogger(__name__)

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from gate.app import MIB, State
-from gate.journal import Journal, JournalProblem
-from gate.keys import KeyProblem, open_keys
-from gate.revocations import Revocations
-from gate.settings import ServerSettings, Settings
-from gate.site import Site, read_site
-from gate.tree import TreeProblem
-from gate.verifier import tls_context
+from gate.config.settings import ServerSettings, Settings
+from gate.site.index import Site, read_site
+from gate.site.tree import TreeProblem
+from gate.state.journal import Journal, JournalProblem
+from gate.state.keys import KeyProblem, open_keys
+from gate.state.revocations import Revocations
+from gate.verify.api import tls_context
 
 REVOCATIONS_FILE = "revocations"
 

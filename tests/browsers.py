@@ -31,12 +31,12 @@ from playwright.sync_api import BrowserContext, Frame, Page, Playwright, expect
 
 from gate.app import State, make_app
 from gate.clocks import Clocks
+from gate.config.settings import Settings
 from gate.demo.portal import make_portal
-from gate.journal import Journal
-from gate.keys import Keys
-from gate.revocations import Revocations
-from gate.settings import Settings
-from gate.site import read_site
+from gate.site.index import read_site
+from gate.state.journal import Journal
+from gate.state.keys import Keys
+from gate.state.revocations import Revocations
 from tests.fakes import FakeClock
 
 with warnings.catch_warnings():

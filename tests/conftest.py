@@ -25,12 +25,12 @@ from cryptography.x509.oid import NameOID
 
 from gate.app import State, make_app
 from gate.clocks import Clocks
-from gate.journal import Journal
-from gate.keys import Keys
+from gate.config.settings import Settings
 from gate.pages import Pages
-from gate.revocations import Revocations
-from gate.settings import Settings
-from gate.site import read_site
+from gate.site.index import read_site
+from gate.state.journal import Journal
+from gate.state.keys import Keys
+from gate.state.revocations import Revocations
 from tests.fakes import GOOD, FakeApi, FakeClock, Lines
 from tests.skipping import (  # noqa: F401 - hooks, which pytest finds by their names
     pytest_make_collect_report,

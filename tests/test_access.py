@@ -11,13 +11,13 @@ import pytest
 from gate.access import Access
 from gate.cache import Verdict, VerdictCache
 from gate.clocks import Clocks
-from gate.journal import Journal
-from gate.judge import VerifyUnavailable
+from gate.config.settings import SessionSettings
 from gate.outcome import Outcome
-from gate.revocations import Revocations, fingerprint_of_subject
 from gate.session import Session, SessionSeal
-from gate.settings import SessionSettings
+from gate.state.journal import Journal
+from gate.state.revocations import Revocations, fingerprint_of_subject
 from gate.tokens import Token
+from gate.verify.judge import VerifyUnavailable
 from tests.fakes import FakeClock
 
 TOKEN, OTHER = Token("token"), Token("other")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from gate.site import Site
+from gate.site.index import Site
 from tests.conftest import Gate, MakeGate
 from tests.fakes import GOOD, FakeApi, FakeClock
 from tests.raw import exchange, statuses

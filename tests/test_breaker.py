@@ -2,7 +2,7 @@
 
 import pytest
 
-from gate.breaker import FAILURES, LONGEST_PAUSE, PROBE_LAST, RETRY_SAVINGS, Breaker
+from gate.verify.breaker import FAILURES, LONGEST_PAUSE, PROBE_LAST, RETRY_SAVINGS, Breaker
 from tests.fakes import FakeClock
 
 

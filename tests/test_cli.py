@@ -9,7 +9,7 @@ import pytest
 
 from gate import __version__
 from gate.cli import main
-from gate.keys import Keys
+from gate.state.keys import Keys
 from tests.processes import environment
 
 

@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from gate.config import ConfigError, Problem, load
-from gate.settings import Settings, SiteSettings, VerifySettings, shown
+from gate.config.load import ConfigError, Problem, load
+from gate.config.settings import Settings, SiteSettings, VerifySettings, shown
 
 URL = "http://portal.example/api/valid"
 VERIFY = f'[verify]\nurl = "{URL}"\n'

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from gate.settings import Settings, VerifySettings, shown
+from gate.config.settings import Settings, VerifySettings, shown
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS, SITE = ROOT / "docs", ROOT / "site"

@@ -12,19 +12,22 @@ from tests.processes import ROOT, environment
 
 FLOORS = [
     # what knows nothing of ours
-    ["gate", "clocks", "outcome", "tokens", "strict_json", "media", "negotiation", "cache"],
-    ["breaker", "journal", "readiness", "forms", "proxies", "tree", "writer", "pages"],
+    ["gate", "clocks", "outcome", "tokens", "cache", "readiness", "forms", "proxies", "pages"],
+    ["verify", "verify.strict_json", "verify.breaker", "observe", "observe.writer"],
+    ["site", "site.media", "site.negotiation", "site.tree", "state", "state.journal"],
     # the settings, and what is wrong with them
-    ["spelling", "urls", "shared", "shared.url", "findings", "section", "settings"],
-    ["jose", "jose.keys", "preset_soundness", "soundness", "config"],
+    ["shared", "shared.url", "verify.jose", "verify.jose.keys"],
+    ["config", "config.spelling", "config.urls", "config.findings", "config.section"],
+    ["config.settings", "config.preset_soundness", "config.soundness", "config.load"],
     # what the settings open
-    ["encodings", "keys", "scope", "revocations", "site", "session", "headers", "demo"],
-    ["demo.portal"],
+    ["site.encodings", "site.index", "state.keys", "state.revocations"],
+    ["scope", "session", "headers", "demo", "demo.portal"],
     # who is asked about a token
-    ["judge", "verifier", "introspection", "jose.sources", "jose.verifier", "presets"],
+    ["verify.judge", "verify.api", "verify.introspection"],
+    ["verify.jose.sources", "verify.jose.verifier", "verify.presets"],
     ["shared.envelope", "shared.link", "shared.bulletin", "shared.verdicts", "shared.tier"],
     # the decision, and the corridor around it
-    ["access", "intake", "observe"],
+    ["access", "intake", "observe.access_log"],
     ["answers", "serving"],
     ["admission", "middleware", "handlers", "operations"],
     ["app"],
@@ -63,7 +66,7 @@ def imports(path: Path) -> Iterator[str]:
 
 
 def nearest_room(name: str) -> str:
-    """`gate.keys.KeyProblem` is of the room `keys`."""
+    """`gate.state.keys.KeyProblem` is of the room `state.keys`."""
     parts = name.split(".")[1:]
     rooms = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
     return next((room for room in rooms if room in ROOMS), "gate")

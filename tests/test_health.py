@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from gate.config.settings import ServerSettings
 from gate.health import ask
 from gate.server import listening
-from gate.settings import ServerSettings
 from tests.certificates import make_certificate
 from tests.conftest import Gate
 from tests.processes import free_ports, run_gate, write_config

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from gate.config.settings import IntakeSettings
 from gate.intake import (
     AllowedOrigins,
     Reader,
@@ -20,8 +21,7 @@ from gate.intake import (
     return_path,
     target_of,
 )
-from gate.settings import IntakeSettings
-from gate.site import Site, read_site
+from gate.site.index import Site, read_site
 from tests.conftest import DATA
 
 READER = Reader(IntakeSettings())

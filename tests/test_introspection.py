@@ -11,12 +11,12 @@ import pytest
 from aiohttp import web
 
 from gate.cache import Verdict
-from gate.introspection import credentials
-from gate.judge import Judge, VerifyUnavailable
-from gate.presets import fingerprint, make_verifier
-from gate.settings import IntrospectionSettings, JwtSettings, VerifySettings
+from gate.config.settings import IntrospectionSettings, JwtSettings, VerifySettings
 from gate.tokens import Token
-from gate.verifier import ApiVerifier
+from gate.verify.api import ApiVerifier
+from gate.verify.introspection import credentials
+from gate.verify.judge import Judge, VerifyUnavailable
+from gate.verify.presets import fingerprint, make_verifier
 from tests.fakes import GOOD, FakeApi
 
 NO = Verdict(active=False)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gate.journal import Journal, JournalProblem
+from gate.state.journal import Journal, JournalProblem
 
 
 def read_all(path: Path) -> list[bytes]:

@@ -15,7 +15,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from gate.cache import Verdict
-from gate.jose.keys import (
+from gate.config.settings import JwtSettings, VerifySettings
+from gate.tokens import Token
+from gate.verify.jose.keys import (
     MAX_JWKS_BYTES,
     MAX_KEYS,
     MAX_TRIES,
@@ -24,11 +26,9 @@ from gate.jose.keys import (
     of_file,
     of_jwks,
 )
-from gate.jose.sources import GONE_AFTER, PAUSE, REFRESH_AFTER
-from gate.jose.verifier import JwtVerifier
-from gate.judge import VerifyUnavailable
-from gate.settings import JwtSettings, VerifySettings
-from gate.tokens import Token
+from gate.verify.jose.sources import GONE_AFTER, PAUSE, REFRESH_AFTER
+from gate.verify.jose.verifier import JwtVerifier
+from gate.verify.judge import VerifyUnavailable
 from tests.fakes import FakeApi, FakeClock
 from tests.signing import AUDIENCE, ISSUER, NOW, Signer, as_json, b64, jwks
 

@@ -17,12 +17,12 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from gate.cache import Verdict
-from gate.jose.keys import of_jwks
-from gate.jose.verifier import JwtVerifier, parse
-from gate.presets import make_verifier
-from gate.settings import IntrospectionSettings, JwtSettings, VerifySettings
+from gate.config.settings import IntrospectionSettings, JwtSettings, VerifySettings
 from gate.tokens import MAX_TOKEN_BYTES, Token
 from gate.tokens import parse as parse_token
+from gate.verify.jose.keys import of_jwks
+from gate.verify.jose.verifier import JwtVerifier, parse
+from gate.verify.presets import make_verifier
 from tests.fakes import FakeClock
 from tests.signing import AUDIENCE, CLAIMS, ISSUER, NOW, Signer, as_json, b64, jwks, signed
 

@@ -13,7 +13,8 @@ from threading import Barrier
 import pytest
 from pydantic import SecretStr
 
-from gate.keys import (
+from gate.config.settings import SessionSettings
+from gate.state.keys import (
     KeyProblem,
     Keys,
     decode,
@@ -22,7 +23,6 @@ from gate.keys import (
     open_keys,
     read_key_file,
 )
-from gate.settings import SessionSettings
 from tests.conftest import KEY, OTHER_KEY
 from tests.processes import environment
 
@@ -166,7 +166,8 @@ def test_processes_that_start_together_end_with_one_key(tmp_path: Path) -> None:
     path = tmp_path / "session.key"
     # each says that it has started and waits for a line, so that all of them race
     code = (
-        "import pathlib, sys; from gate.keys import make_key_file; print(flush=True); input();"
+        "import pathlib, sys; from gate.state.keys import make_key_file\n"
+        "print(flush=True); input()\n"
         "print(make_key_file(pathlib.Path(sys.argv[1])))"
     )
     racers = [

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gate.media import is_fingerprinted, media_type
+from gate.site.media import is_fingerprinted, media_type
 
 
 @pytest.mark.parametrize(

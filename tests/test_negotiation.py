@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gate.negotiation import Span, Unsatisfiable, acceptable, none_match, single_range
+from gate.site.negotiation import Span, Unsatisfiable, acceptable, none_match, single_range
 
 ETAG = '"abc-br"'
 

@@ -14,10 +14,10 @@ from urllib.parse import quote
 
 from playwright.sync_api import expect, sync_playwright
 
-from gate import config
-from gate.settings import Settings, VerifySettings
+from gate.config import load as config
+from gate.config.settings import Settings, VerifySettings
 from gate.tokens import parse
-from gate.verifier import ApiVerifier
+from gate.verify.api import ApiVerifier
 from tests.browsers import (
     CHROMIUM,
     Log,

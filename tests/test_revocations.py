@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gate.journal import Journal, JournalProblem
-from gate.revocations import (
+from gate.state.journal import Journal, JournalProblem
+from gate.state.revocations import (
     Revocation,
     RevocationProblem,
     Revocations,
@@ -96,7 +96,7 @@ async def test_what_has_run_out_is_forgotten(make: Make, clock: FakeClock) -> No
 async def test_the_journal_is_written_anew_when_enough_has_run_out(
     make: Make, clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gate.revocations.WORTH_A_REWRITE", 2)
+    monkeypatch.setattr("gate.state.revocations.WORTH_A_REWRITE", 2)
     revocations = await make()
     for name in ("one", "two"):
         await revocations.end("session", name)

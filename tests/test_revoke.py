@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gate.journal import Journal, JournalProblem
+from gate.state.journal import Journal, JournalProblem
 from tests.conftest import KEY, OTHER_KEY, Gate, MakeGate, cookie_of
 from tests.fakes import GOOD, FakeApi, FakeClock
 

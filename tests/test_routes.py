@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from gate.app import ROUTES
-from gate.site import Site, read_site
+from gate.site.index import Site, read_site
 from tests.conftest import Gate, MakeGate, lasting_gate, make_docs_tree
 from tests.fakes import GOOD
 from tests.raw import Answer, ask

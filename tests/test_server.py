@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from gate.config.settings import ServerSettings
 from gate.server import LAST_SECONDS, ServeProblem, address, listening
-from gate.settings import ServerSettings
 from tests.certificates import make_certificate
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from gate.keys import Keys
+from gate.config.settings import SessionSettings
 from gate.session import Session, SessionSeal, TokenTooLong
-from gate.settings import SessionSettings
+from gate.state.keys import Keys
 from gate.tokens import MAX_TOKEN_BYTES, Token
 from tests.conftest import KEY, OTHER_KEY
 from tests.fakes import FakeClock

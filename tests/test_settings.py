@@ -11,7 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from gate.settings import (
+from gate.config.settings import (
     CacheSettings,
     FrameSettings,
     IntakeSettings,
@@ -26,7 +26,7 @@ from gate.settings import (
     VerifySettings,
     shown,
 )
-from gate.spelling import is_loopback, key_problem, masked_url
+from gate.config.spelling import is_loopback, key_problem, masked_url
 
 URL = "http://portal.example/api/valid"
 KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()

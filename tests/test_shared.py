@@ -16,22 +16,22 @@ import pytest
 from gate.access import Access
 from gate.cache import Verdict, VerdictCache
 from gate.clocks import Clocks
-from gate.journal import Journal
+from gate.config.settings import SessionSettings
 from gate.outcome import Outcome
 from gate.readiness import Readiness
-from gate.revocations import (
+from gate.session import Session, SessionSeal
+from gate.shared.envelope import Envelope
+from gate.shared.link import Linker, Pace
+from gate.shared.tier import SharedTier
+from gate.shared.url import url_problem
+from gate.state.journal import Journal
+from gate.state.revocations import (
     Kind,
     Revocation,
     RevocationProblem,
     Revocations,
     fingerprint_of_subject,
 )
-from gate.session import Session, SessionSeal
-from gate.settings import SessionSettings
-from gate.shared.envelope import Envelope
-from gate.shared.link import Linker, Pace
-from gate.shared.tier import SharedTier
-from gate.shared.url import url_problem
 from gate.tokens import Token
 from tests.fakes import FakeClock
 from tests.redis_server import (

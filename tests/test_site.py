@@ -11,7 +11,7 @@ from urllib.parse import quote
 import brotli
 import pytest
 
-from gate.site import Entry, Redirect, Site, read_site
+from gate.site.index import Entry, Redirect, Site, read_site
 from tests.trees import BIG, HTML, put, small_site
 
 

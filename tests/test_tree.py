@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gate.site import Site, read_site
-from gate.tree import TreeProblem
+from gate.site.index import Site, read_site
+from gate.site.tree import TreeProblem
 from tests.trees import BIG, put, small_site
 
 

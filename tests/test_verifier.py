@@ -11,10 +11,10 @@ import pytest
 from aiohttp import web
 
 from gate.cache import Verdict
-from gate.judge import MAX_BODY_BYTES, Judge, VerifyUnavailable
-from gate.settings import VerifySettings
+from gate.config.settings import VerifySettings
 from gate.tokens import Token
-from gate.verifier import ApiVerifier
+from gate.verify.api import ApiVerifier
+from gate.verify.judge import MAX_BODY_BYTES, Judge, VerifyUnavailable
 from tests.fakes import GOOD, FakeApi
 
 YES, NO = Verdict(active=True), Verdict(active=False)

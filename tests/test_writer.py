@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 from aiohttp.http_exceptions import BadHttpMessage, TransferEncodingError
 
-from gate.writer import LineWriter, WriterHandler
+from gate.observe.writer import LineWriter, WriterHandler
 
 PIPE_BYTES = 65536
 """What Linux keeps of a pipe that nobody reads (pipe(7)), unless told otherwise."""

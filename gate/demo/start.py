@@ -9,10 +9,7 @@ from tempfile import TemporaryDirectory
 
 from pydantic import SecretStr
 
-from gate.demo.portal import make_portal
-from gate.keys import new_key
-from gate.server import listening, run, running, stop_signal
-from gate.settings import (
+from gate.config.settings import (
     CacheSettings,
     FrameSettings,
     LogSettings,
@@ -22,8 +19,11 @@ from gate.settings import (
     SiteSettings,
     VerifySettings,
 )
+from gate.demo.portal import make_portal
+from gate.observe.writer import LineWriter, lines_to_standard_output, logging_to_standard_error
+from gate.server import listening, run, running, stop_signal
 from gate.start import Prepared, prepare
-from gate.writer import LineWriter, lines_to_standard_output, logging_to_standard_error
+from gate.state.keys import new_key
 
 _HERE = Path(__file__).resolve().parent
 _PLACES = (_HERE / "site", _HERE.parent.parent / "site")

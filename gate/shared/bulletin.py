@@ -10,9 +10,9 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-from gate.revocations import Revocation, Revocations
 from gate.shared.envelope import Envelope
 from gate.shared.link import PREFIX, Command, Link, SharedGone, milliseconds
+from gate.state.revocations import Revocation, Revocations
 
 NEWS = PREFIX + b"news"
 INDEX = PREFIX + b"revocations"

@@ -15,7 +15,7 @@ from typing import Any
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from gate.cache import Verdict
-from gate.revocations import Revocation, revocation_of
+from gate.state.revocations import Revocation, revocation_of
 
 NAME_BYTES = 16
 """Of a keyed hash: enough that no two revocations meet."""

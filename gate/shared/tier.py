@@ -15,11 +15,11 @@ from dataclasses import dataclass
 
 from gate.cache import Verdict
 from gate.readiness import Readiness
-from gate.revocations import Revocation, Revocations
 from gate.shared.bulletin import NEWS, Bulletin
 from gate.shared.envelope import Envelope
 from gate.shared.link import MAX_CONNECTIONS, PACE, Command, Link, Linker, Pace, SharedGone
 from gate.shared.verdicts import SharedVerdicts
+from gate.state.revocations import Revocation, Revocations
 
 log = logging.getLogger(__name__)
 

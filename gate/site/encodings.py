@@ -10,8 +10,8 @@ from typing import BinaryIO
 
 import brotli
 
-from gate import media
-from gate.negotiation import IDENTITY
+from gate.site import media
+from gate.site.negotiation import IDENTITY
 
 log = logging.getLogger(__name__)
 

@@ -9,10 +9,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from gate.findings import Finding, file_problem, open_to_all, reason
-from gate.preset_soundness import preset_findings
-from gate.settings import SessionSettings, Settings
-from gate.spelling import key_problem
+from gate.config.findings import Finding, file_problem, open_to_all, reason
+from gate.config.preset_soundness import preset_findings
+from gate.config.settings import SessionSettings, Settings
+from gate.config.spelling import key_problem
 
 
 def findings(settings: Settings, *, disk: bool) -> Iterator[Finding]:

@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 from pydantic import BaseModel, SecretStr
 
-from gate.introspection import IntrospectionVerifier
-from gate.jose.verifier import JwtVerifier
-from gate.settings import IntrospectionSettings, JwtSettings, VerifySettings
-from gate.verifier import ApiVerifier
+from gate.config.settings import IntrospectionSettings, JwtSettings, VerifySettings
+from gate.verify.api import ApiVerifier
+from gate.verify.introspection import IntrospectionVerifier
+from gate.verify.jose.verifier import JwtVerifier
 
 
 def make_verifier(

@@ -19,9 +19,9 @@ from typing import NamedTuple, Protocol
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 
+from gate.config.settings import LogSettings
 from gate.outcome import Outcome
 from gate.scope import Scope, new_request_id, scope_of
-from gate.settings import LogSettings
 
 FLUSH_SECONDS = 0.05
 """Lines are handed to the writer in batches: waking its thread costs more than a line."""

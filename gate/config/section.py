@@ -9,7 +9,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, SecretStr
 from pydantic_core import ErrorDetails
 
-from gate.spelling import MASK, URL_WITH_SECRET, masked_url
+from gate.config.spelling import MASK, URL_WITH_SECRET, masked_url
 
 _SAID: Final = {  # pydantic's error types in plain words; its other messages will do
     "string_type": "must be a text in quotes",

@@ -15,14 +15,14 @@ from typing import Any, Final
 
 import jwt
 
-from gate import strict_json
-from gate.breaker import Breaker
 from gate.cache import Verdict
-from gate.jose.keys import Key, KeySet
-from gate.jose.sources import KeyAddress, KeyFile, KeySource
-from gate.judge import NO, Claims, Scope, Unreadable, is_time
-from gate.settings import JwtSettings, VerifySettings
+from gate.config.settings import JwtSettings, VerifySettings
 from gate.tokens import Token
+from gate.verify import strict_json
+from gate.verify.breaker import Breaker
+from gate.verify.jose.keys import Key, KeySet
+from gate.verify.jose.sources import KeyAddress, KeyFile, KeySource
+from gate.verify.judge import NO, Claims, Scope, Unreadable, is_time
 
 _COMPACT: Final = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
 _UNKNOWN: Final = ("crit", "b64")  # RFC 7515, 4.1.11: what must be understood; RFC 7797

@@ -15,10 +15,10 @@ from urllib.parse import quote, unquote_to_bytes
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from gate import media
-from gate.encodings import Encoded, encode, opens_to
-from gate.negotiation import IDENTITY, acceptable
-from gate.tree import File, TreeProblem, read_tree
+from gate.site import media
+from gate.site.encodings import Encoded, encode, opens_to
+from gate.site.negotiation import IDENTITY, acceptable
+from gate.site.tree import File, TreeProblem, read_tree
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from gate.journal import Journal, JournalProblem
+from gate.state.journal import Journal, JournalProblem
 
 Kind = Literal["session", "token", "subject", "everything"]
 

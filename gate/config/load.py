@@ -16,11 +16,11 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
-from gate.findings import reason
-from gate.section import said
-from gate.settings import Settings
-from gate.soundness import findings
-from gate.spelling import parsed
+from gate.config.findings import reason
+from gate.config.section import said
+from gate.config.settings import Settings
+from gate.config.soundness import findings
+from gate.config.spelling import parsed
 
 _SECTIONS: Final[dict[str, type[BaseModel]]] = {
     name: info.annotation

@@ -15,8 +15,8 @@ from pathlib import Path
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from gate.settings import SessionSettings
-from gate.spelling import key_problem
+from gate.config.settings import SessionSettings
+from gate.config.spelling import key_problem
 
 KEY_BYTES = 32
 KEY_FILE = "session.key"

@@ -7,9 +7,9 @@ request has, is told. Looks at the key file, and writes nothing.
 from collections.abc import Iterator
 from pathlib import Path
 
-from gate.findings import Finding, file_problem, open_to_all
-from gate.jose.keys import MAX_JWKS_BYTES, UnusableKey, is_hmac, of_file
-from gate.settings import JwtSettings, Settings
+from gate.config.findings import Finding, file_problem, open_to_all
+from gate.config.settings import JwtSettings, Settings
+from gate.verify.jose.keys import MAX_JWKS_BYTES, UnusableKey, is_hmac, of_file
 
 # keys of [verify] that say how a token is put to an API: a JWT is put to none
 _ASKING = ("method", "token_in", "token_name", "active")

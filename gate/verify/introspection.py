@@ -11,10 +11,10 @@ from urllib.parse import quote_plus
 
 from pydantic import SecretStr
 
-from gate.judge import Judge
-from gate.settings import IntrospectionSettings, VerifySettings
+from gate.config.settings import IntrospectionSettings, VerifySettings
 from gate.tokens import Token
-from gate.verifier import ApiVerifier, Question
+from gate.verify.api import ApiVerifier, Question
+from gate.verify.judge import Judge
 
 _HINT = b"&token_type_hint=access_token"
 

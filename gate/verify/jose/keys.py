@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from jwt.algorithms import ECAlgorithm, HMACAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from gate import strict_json
+from gate.verify import strict_json
 
 MAX_JWKS_BYTES = 256 * 1024
 """Bounds what is read; the sets of the large identity providers have 2 to 10 KiB."""

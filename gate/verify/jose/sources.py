@@ -15,11 +15,11 @@ import aiohttp
 from yarl import URL
 
 from gate import __version__
-from gate.breaker import Breaker
-from gate.jose.keys import MAX_JWKS_BYTES, KeySet, of_file, of_jwks
-from gate.judge import VerifyUnavailable
-from gate.settings import VerifySettings
-from gate.verifier import AskedToWait, client, read_body
+from gate.config.settings import VerifySettings
+from gate.verify.api import AskedToWait, client, read_body
+from gate.verify.breaker import Breaker
+from gate.verify.jose.keys import MAX_JWKS_BYTES, KeySet, of_file, of_jwks
+from gate.verify.judge import VerifyUnavailable
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator
 
-from gate.spelling import URL_WITH_SECRET, is_loopback, spelt
+from gate.config.spelling import URL_WITH_SECRET, is_loopback, spelt
 
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _HOST_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from gate.section import Section, shown_section
-from gate.spelling import (
+from gate.config.section import Section, shown_section
+from gate.config.spelling import (
     CookieName,
     Glob,
     Headers,
@@ -30,7 +30,7 @@ from gate.spelling import (
     SomePath,
     spelt,
 )
-from gate.urls import HttpUrl, Origin, PublicUrl, SharedUrl, VerifyUrl
+from gate.config.urls import HttpUrl, Origin, PublicUrl, SharedUrl, VerifyUrl
 
 _PRESETS: Final[dict[object, dict[str, object]]] = {  # the defaults that a preset changes
     "introspection": {"method": "POST", "token_in": "form", "active": "/active"},

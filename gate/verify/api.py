@@ -18,11 +18,11 @@ import aiohttp
 from yarl import URL
 
 from gate import __version__
-from gate.breaker import LONGEST_PAUSE, Breaker
 from gate.cache import Verdict
-from gate.judge import MAX_BODY_BYTES, RETRY_AFTER, Judge, VerifyUnavailable, inflate
-from gate.settings import VerifySettings
+from gate.config.settings import VerifySettings
 from gate.tokens import Token
+from gate.verify.breaker import LONGEST_PAUSE, Breaker
+from gate.verify.judge import MAX_BODY_BYTES, RETRY_AFTER, Judge, VerifyUnavailable, inflate
 
 RETRY_PAUSE = 0.05, 0.2
 """Seconds, from and to, before the one retry of a question that got no byte of an answer."""

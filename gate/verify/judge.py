@@ -7,9 +7,9 @@ import math
 import zlib
 from typing import TypeGuard
 
-from gate import strict_json
 from gate.cache import Verdict
-from gate.settings import VerifySettings
+from gate.config.settings import VerifySettings
+from gate.verify import strict_json
 
 MAX_BODY_BYTES = 64 * 1024
 """More than any verdict needs; counted before and after decompression."""

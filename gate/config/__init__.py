@@ -1,0 +1,1 @@
+"""The settings: config.toml, environment and secret files, read, checked and frozen."""

@@ -1,0 +1,1 @@
+"""The built site: read once into an index of what can be served, and how."""

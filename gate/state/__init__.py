@@ -1,0 +1,1 @@
+"""What outlives the process: keys, and the journal of what was ended."""

@@ -1,0 +1,1 @@
+"""Who is asked about a token, and what is made of the answer."""
