@@ -120,7 +120,9 @@ class Access:
         if revoked and self._outdated(verdict):
             self._cache.drop(key)
             return None
-        return self._welcome(session, _of_verdict(verdict, None))
+        if not verdict.active:
+            return _REFUSED
+        return self._welcome(session, Decision(Outcome.ALLOWED, verdict.subject))
 
     async def admit(self, token: Token, session: Session | None) -> Decision:
         """Judge a token that comes in to begin a session.

@@ -11,7 +11,7 @@ from gate import session as sessions
 from gate import tokens
 from gate.access import Access, Decision
 from gate.answers import Answers
-from gate.intake import TARGET
+from gate.intake import known_target
 from gate.outcome import Outcome
 from gate.scope import SCOPE, Scope
 from gate.session import Session, SessionSeal
@@ -77,7 +77,7 @@ class RecentIntakes:
         """Whether this is where one was sent; then it is forgotten."""
         if not self._noted:
             return False
-        target = request[TARGET]
+        target = known_target(request)
         address = f"{target.path}?{target.query}" if target.query else target.path
         return self._noted.pop(_who(request, address), 0.0) > self._clock()
 

@@ -191,8 +191,8 @@ def _corridor(
         answers=parts.answers,
         recent=parts.recent,
     )
-    entrance = Entrance(parts.answers, Proxies(settings.server.trusted_proxies), parts.origins)
-    return [entrance.walk, guard.walk]
+    entrance = Entrance(parts.answers, Proxies(settings.server.trusted_proxies), guard)
+    return [entrance.walk]
 
 
 def _cache(settings: Settings, clocks: Clocks) -> VerdictCache:

@@ -7,7 +7,7 @@ from gate.access import Access
 from gate.admission import RecentIntakes, take_token
 from gate.answers import Answers
 from gate.forms import JSON, Fields, UnreadableForm, read_fields
-from gate.intake import TARGET, AllowedOrigins, Reader, comes_from, differ, next_path
+from gate.intake import AllowedOrigins, Reader, comes_from, differ, known_target, next_path
 from gate.outcome import Outcome
 from gate.pages import Pages
 from gate.readiness import Readiness
@@ -62,7 +62,7 @@ class SessionHandlers:
             response.force_close()  # where its body ends may be in doubt
             return response
         bearers = self._reader.bearer_tokens(request.headers)
-        if differ([text, *bearers, *self._reader.query_tokens(request[TARGET].query)]):
+        if differ([text, *bearers, *self._reader.query_tokens(known_target(request).query)]):
             return self._answers.malformed(request, scope, 400, "two different tokens came at once")
         answer = await take_token(request, scope, text, self._access, self._seal, self._answers)
         if answer is not None:
@@ -102,7 +102,7 @@ class SessionHandlers:
         """403 for a POST that neither our own nor an allowed page sent: the defence against a
         page that signs its visitor in or out."""
         origin = comes_from(request.headers)
-        if self._origins.knows(origin, own=scope.origin):
+        if self._origins.knows(origin, scope):
             return None
         shown = origin if origin is not None and origin.isascii() else ""
         return self._answers.forbidden(request, scope, "forbidden_origin", origin=shown)

@@ -15,6 +15,7 @@ from aiohttp import web
 from multidict import CIMultiDictProxy
 
 from gate.config.settings import IntakeSettings
+from gate.scope import Scope
 from gate.site.index import Site
 
 Headers = CIMultiDictProxy[str]
@@ -33,10 +34,6 @@ class Target(NamedTuple):
     query: str
 
 
-TARGET = web.RequestKey("target", Target)
-"""The key of the target in a request."""
-
-
 def target_of(raw: str) -> Target | None:
     """Split a request target (RFC 9112, section 3.2); None where it names no path of a server, or
     has characters that no URL has and that a header we answer with could not carry."""
@@ -51,6 +48,13 @@ def target_of(raw: str) -> Target | None:
             raw = "/" + raw
     path, _, query = raw.partition("?")
     return Target(path, query)
+
+
+def known_target(request: web.Request) -> Target:
+    """The target of a request that the corridor let pass: there is one."""
+    target = target_of(request.raw_path)
+    assert target is not None
+    return target
 
 
 class Reader:
@@ -119,13 +123,13 @@ class AllowedOrigins:
         self._allowed = frozenset(allowed)
         self._public = origin_of(public_url) if public_url else None
 
-    def own(self, scheme: str, host: str) -> str | None:
+    def own(self, scope: Scope) -> str | None:
         """The gate's own origin: `public_url`, else how this request was addressed."""
-        return self._public or origin_of(f"{scheme}://{host}")
+        return self._public or origin_of(f"{scope.scheme}://{scope.host}")
 
-    def knows(self, origin: str | None, *, own: str | None) -> bool:
+    def knows(self, origin: str | None, scope: Scope) -> bool:
         """Whether an origin is ours or allowed; `null` and none never are."""
-        return origin is not None and (origin in self._allowed or origin == own)
+        return origin is not None and (origin in self._allowed or origin == self.own(scope))
 
 
 @lru_cache(maxsize=1024)

@@ -20,7 +20,6 @@ from gate.access import Access, Decision
 from gate.admission import RecentIntakes, take_token
 from gate.answers import Answers
 from gate.intake import (
-    TARGET,
     AllowedOrigins,
     Reader,
     Target,
@@ -55,10 +54,10 @@ _PARSER_STATUSES = {
 class Entrance:
     """The outermost layer: makes the scope, and an answer out of every exception."""
 
-    def __init__(self, answers: Answers, proxies: Proxies, origins: AllowedOrigins) -> None:
+    def __init__(self, answers: Answers, proxies: Proxies, guard: "Guard") -> None:
         self._answers = answers
         self._proxies = proxies
-        self._origins = origins
+        self._guard = guard
 
     @web.middleware
     async def walk(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -69,9 +68,9 @@ class Entrance:
             response = self._answers.malformed(request, scope, 400, "the address cannot be read")
             response.force_close()  # where the next request begins may be in doubt
             return response
-        request[TARGET] = target
         try:
-            return await handler(request)
+            # called from here: every layer that aiohttp knows costs each request a wrapper more
+            return await self._guard.walk(request, scope, target, handler)
         except web.HTTPException as error:
             return self._of_http(request, scope, error)
         except Exception:
@@ -84,7 +83,8 @@ class Entrance:
         return Scope(
             path=target.path if target else "",
             address=asker.address,
-            origin=self._origins.own(asker.scheme, asker.host),
+            scheme=asker.scheme,
+            host=asker.host,
             begun=time.perf_counter(),
             request_id=request_id(stated_ids, trusted=asker.trusted),
         )
@@ -143,9 +143,10 @@ class Guard:
         self._answers = answers
         self._recent = recent
 
-    @web.middleware
-    async def walk(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        scope, target = request[SCOPE], request[TARGET]
+    async def walk(
+        self, request: web.Request, scope: Scope, target: Target, handler: Handler
+    ) -> web.StreamResponse:
+        """Lead the request where its path, its method and the decision say."""
         queried = self._reader.query_tokens(target.query)
         bearers = self._reader.bearer_tokens(request.headers)
         if (queried or bearers) and differ([*queried, *bearers]):
@@ -226,7 +227,7 @@ class Guard:
         self, request: web.Request, *, scope: Scope, target: Target, text: str
     ) -> web.StreamResponse:
         framer = framed_by(request.headers)
-        if framer is not None and not self._origins.knows(origin_of(framer), own=scope.origin):
+        if framer is not None and not self._origins.knows(origin_of(framer), scope):
             return self._answers.forbidden(request, scope, "forbidden_frame")
         rest = self._reader.without_token(target.query)
         location = return_path(target.path, rest, self._site)

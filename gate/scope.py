@@ -39,8 +39,10 @@ class Scope:
     """The path as it came, without its query."""
     address: str
     """The client's, as the trusted proxies state it."""
-    origin: str | None
-    """The gate's own origin as this client addressed it."""
+    scheme: str = "http"
+    """The scheme by which this client addressed the gate."""
+    host: str = ""
+    """The host by which this client addressed the gate, with its port."""
     begun: float = 0.0
     """When the corridor was entered, by `time.perf_counter`; 0 where it never was."""
     request_id: str = field(default_factory=new_request_id)

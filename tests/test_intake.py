@@ -21,6 +21,7 @@ from gate.intake import (
     return_path,
     target_of,
 )
+from gate.scope import Scope
 from gate.site.index import Site, read_site
 from tests.conftest import DATA
 
@@ -178,6 +179,11 @@ def test_an_origin_is_spelt_as_browsers_send_it(url: str, origin: str | None) ->
     assert origin_of(url) == origin
 
 
+def addressed(host: str) -> Scope:
+    """What is known of a request to the gate at this host."""
+    return Scope(path="/", address="192.0.2.1", scheme="http", host=host)
+
+
 @pytest.mark.parametrize(
     ("origin", "public_url", "known"),
     [
@@ -199,14 +205,13 @@ def test_an_origin_is_ours_or_allowed_or_a_strangers(
     origin: str | None, public_url: str, known: bool
 ) -> None:
     origins = AllowedOrigins(["https://portal.example"], public_url)
-    own = origins.own("http", "Gate.Example:8080")
-    assert origins.knows(origin, own=own) is known
+    assert origins.knows(origin, addressed("Gate.Example:8080")) is known
 
 
 def test_a_request_without_a_host_has_no_origin_that_anything_could_equal() -> None:
     origins = AllowedOrigins([], "")
-    assert origins.own("http", "") is None
-    assert not origins.knows(None, own=None)
+    assert origins.own(addressed("")) is None
+    assert not origins.knows(None, addressed(""))
 
 
 @pytest.mark.parametrize(

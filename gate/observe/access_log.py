@@ -21,13 +21,13 @@ from aiohttp.abc import AbstractAccessLogger
 
 from gate.config.settings import LogSettings
 from gate.outcome import Outcome
-from gate.scope import Scope, new_request_id, scope_of
+from gate.scope import Scope, scope_of
 
 FLUSH_SECONDS = 0.05
 """Lines are handed to the writer in batches: waking its thread costs more than a line."""
 
 _MAX_TEXT = 512
-_quote = lru_cache(maxsize=8192)(json.encoder.encode_basestring_ascii)
+_quote = json.encoder.encode_basestring_ascii
 # a query that was joined with "&", or encoded by mistake, even twice, is a query all the same
 _QUERY = re.compile(r"[?#&;]|%(?:25)*(?:3f|23|26|3b)", re.IGNORECASE)
 _BODILESS = frozenset({204, 304})
@@ -38,19 +38,16 @@ _METHODS = frozenset(
 
 
 class Line(NamedTuple):
-    """What is told of one response."""
+    """What is told of one response. The texts of the request are made harmless by the format."""
 
     time: float
+    scope: Scope
     method: str
-    path: str
+    agent: str
     status: int
     size: int
-    address: str
-    agent: str
     outcome: str
     subject: str | None
-    verify_ms: float | None
-    request_id: str
     duration_ms: float
 
 
@@ -85,18 +82,15 @@ class AccessLog:
         """One response was sent, or its client went away; `seconds` since the request came in."""
         scope = scope_of(request) or _unparsed(request)
         line = Line(
-            time=self._clock(),
-            method=request.method if request.method in _METHODS else "_OTHER",
-            path=_told_path(scope.path),
-            status=response.status,
-            size=_body_size(request, response),
-            address=scope.address,
-            agent=_plain(request.headers.get("User-Agent", "")),
-            outcome=(scope.outcome or outcome_of_status(response.status)).value,
-            subject=self._subject(scope.subject),
-            verify_ms=scope.verify_ms,
-            request_id=scope.request_id,
-            duration_ms=_milliseconds(scope, seconds),
+            self._clock(),
+            scope,
+            request.method,
+            request.headers.get("User-Agent", ""),
+            response.status,
+            _body_size(request, response),
+            (scope.outcome or outcome_of_status(response.status)).value,
+            None if scope.subject is None else self._subject(scope.subject),
+            _milliseconds(scope, seconds),
         )
         if not self._batch:
             asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
@@ -145,7 +139,7 @@ def _body_size(request: web.BaseRequest, response: web.StreamResponse) -> int:
 
 
 def _unparsed(request: web.BaseRequest) -> Scope:
-    return Scope(path="", address=request.remote or "", origin=None, request_id=new_request_id())
+    return Scope(path="", address=request.remote or "")
 
 
 def _milliseconds(scope: Scope, seconds: float) -> float:
@@ -153,23 +147,23 @@ def _milliseconds(scope: Scope, seconds: float) -> float:
     return (time.perf_counter() - scope.begun if scope.begun else seconds) * 1000
 
 
-def _subject_rule(rule: str, secret: bytes) -> Callable[[str | None], str | None]:
-    def hashed(subject: str | None) -> str | None:
-        if subject is None:
-            return None
+def _subject_rule(rule: str, secret: bytes) -> Callable[[str], str | None]:
+    def hashed(subject: str) -> str:
         return hmac.digest(secret, subject.encode("utf-8", "replace"), hashlib.sha256).hex()[:16]
 
     if rule == "hash":
         return hashed
-    return (lambda subject: subject and subject[:_MAX_TEXT]) if rule == "plain" else lambda _: None
+    return (lambda subject: subject[:_MAX_TEXT]) if rule == "plain" else lambda _: None
 
 
-@lru_cache(maxsize=4096)
+def _told_method(method: str) -> str:
+    return method if method in _METHODS else "_OTHER"
+
+
 def _told_path(path: str) -> str:
     return _plain(_QUERY.split(path, maxsplit=1)[0])
 
 
-@lru_cache(maxsize=1024)
 def _plain(text: str) -> str:
     """At most 512 characters; bytes that are no UTF-8 become replacement characters."""
     text = text[:_MAX_TEXT]
@@ -178,31 +172,41 @@ def _plain(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def _json_line(line: Line) -> str:
-    subject, verify_ms = line.subject, line.verify_ms
+@lru_cache(maxsize=8192)
+def _json_request(method: str, path: str, address: str, agent: str) -> str:
+    """The fields that come from the request: a reader who comes back brings the same."""
     return (
-        f'{{"timestamp":"{_timestamp(line.time)}"'
-        f',"http.request.method":{_quote(line.method)}'
-        f',"url.path":{_quote(line.path)}'
-        f',"http.response.status_code":{line.status}'
-        f',"http.response.body.size":{line.size}'
-        f',"client.address":{_quote(line.address)}'
-        f',"user_agent.original":{_quote(line.agent)}'
-        f',"gate.outcome":"{line.outcome}"'
+        f'"http.request.method":{_quote(_told_method(method))}'
+        f',"url.path":{_quote(_told_path(path))}'
+        f',"client.address":{_quote(address)}'
+        f',"user_agent.original":{_quote(_plain(agent))}'
+    )
+
+
+def _json_line(line: Line) -> str:
+    time, scope, method, agent, status, size, outcome, subject, duration_ms = line
+    verify_ms = scope.verify_ms
+    return (
+        f'{{"timestamp":"{_timestamp(time)}"'
+        f",{_json_request(method, scope.path, scope.address, agent)}"
+        f',"http.response.status_code":{status}'
+        f',"http.response.body.size":{size}'
+        f',"gate.outcome":"{outcome}"'
         + (f',"gate.subject":{_quote(subject)}' if subject is not None else "")
         + (f',"gate.verify_ms":{verify_ms:.1f}' if verify_ms is not None else "")
-        + f',"request.id":"{line.request_id}"'
-        f',"duration_ms":{line.duration_ms:.2f}}}\n'
+        + f',"request.id":"{scope.request_id}","duration_ms":{duration_ms:.2f}}}\n'
     )
 
 
 def _console_line(line: Line) -> str:
+    verify_ms, method = line.scope.verify_ms, _told_method(line.method)
     moment = datetime.fromtimestamp(line.time).strftime("%H:%M:%S")
-    asked = "" if line.verify_ms is None else f"  asked the verify API: {line.verify_ms:.0f} ms"
+    asked = "" if verify_ms is None else f"  asked the verify API: {verify_ms:.0f} ms"
     who = f"  {_visible(line.subject)}" if line.subject else ""
-    noted = f"  request {line.request_id}" if line.status >= 500 else ""
+    noted = f"  request {line.scope.request_id}" if line.status >= 500 else ""
+    path = _visible(_told_path(line.scope.path))
     return (
-        f"{moment}  {line.status}  {line.outcome:<11} {line.method:<4} {_visible(line.path)}"
+        f"{moment}  {line.status}  {line.outcome:<11} {method:<4} {path}"
         f"  {line.duration_ms:.1f} ms{who}{asked}{noted}\n"
     )
 
