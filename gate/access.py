@@ -13,7 +13,8 @@ from typing import NamedTuple, Protocol
 from gate.cache import Verdict, VerdictCache
 from gate.clocks import Clocks
 from gate.outcome import Outcome
-from gate.session import Session, SessionSeal
+from gate.seal import Session
+from gate.session import SessionSeal
 from gate.state.revocations import Revocations
 from gate.tokens import Token
 from gate.verify.judge import RETRY_AFTER, VerifyUnavailable

@@ -14,7 +14,8 @@ from gate.answers import Answers
 from gate.intake import known_target
 from gate.outcome import Outcome
 from gate.scope import SCOPE, Scope
-from gate.session import Session, SessionSeal
+from gate.seal import Session
+from gate.session import SessionSeal
 
 
 async def take_token(

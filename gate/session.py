@@ -1,31 +1,22 @@
-"""The session: what the encrypted cookie holds, how it is sealed and opened, and the only writer
-of Set-Cookie.
+"""The session cookie: how long a session lives, what the browser is told to keep, and the only
+writer of Set-Cookie.
 
-The cookie is `__Host-<name>`, Partitioned, and sealed with Fernet under the cookie's own keys: the
-newest seals, every one opens. Anything that does not open is no session, never an error.
+The cookie is `__Host-<name>`, Partitioned, and sealed under the cookie's own keys.
 """
 
-import base64
-import json
-import logging
-import re
 import secrets
 import warnings
-from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from types import NoneType
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import aiohttp_session
 from aiohttp import web
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from multidict import CIMultiDictProxy
 
 from gate.config.settings import SessionSettings
 from gate.config.spelling import LONGEST
-from gate.tokens import Token, parse
-
-log = logging.getLogger(__name__)
+from gate.seal import Seal, Session
+from gate.tokens import Token
 
 # aiohttp-session 2.12 keeps its state in a request under a plain string; it is not ours to change
 warnings.filterwarnings("ignore", category=web.NotAppKeyWarning, module="aiohttp_session")
@@ -39,34 +30,7 @@ _MAX_AGE_DIGITS = len(str(LONGEST))
 FUTURE_SECONDS = 60
 """A cookie that claims to be younger than this is from a wrong clock or a forger: no session."""
 
-REMEMBERED = 10_000
-"""Opened cookies remembered: opening one costs more than all the rest of a warm request."""
-
 _KEY = "docs-gate"
-_SEALED = re.compile(r"[A-Za-z0-9_-]+={0,2}")
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """What a browser's cookie holds. Times are Unix time in seconds."""
-
-    id: str
-    issued: float
-    """When the token came in: the absolute limit counts from here and never moves."""
-    renewed: float
-    """When this cookie was written: the idle limit counts from here."""
-    fingerprint: str
-    """SHA-256 of its token."""
-    token: Token | None = field(repr=False)
-    """None for a ticket, which is not kept."""
-    expires: float | None = None
-    """The end that the verify API named, for tickets."""
-    subject: str | None = None
-    """For whom, for tickets: other sessions ask the verdict."""
-
-    def holds(self, token: Token) -> bool:
-        """Whether this is the session that the token made."""
-        return secrets.compare_digest(self.fingerprint, token.fingerprint)
 
 
 class TokenTooLong(Exception):
@@ -79,10 +43,9 @@ class SessionSeal:
     def __init__(
         self, settings: SessionSettings, keys: Sequence[bytes], clock: Callable[[], float]
     ) -> None:
-        self._fernet = MultiFernet([Fernet(base64.urlsafe_b64encode(key)) for key in keys])
+        self._seal = Seal(keys)
         self._settings = settings
         self._clock = clock
-        self._opened: OrderedDict[str, Session] = OrderedDict()
         self.name = f"__Host-{settings.cookie_name}"
         self._start = self.name + "="
         self._attributes = "; Path=/; Secure; HttpOnly; SameSite=None; Partitioned; Max-Age="
@@ -112,8 +75,7 @@ class SessionSeal:
 
     def set_cookie(self, session: Session) -> str:
         """The Set-Cookie value, with its Max-Age. Raises `TokenTooLong`."""
-        sealed = self._fernet.encrypt(_dump(session)).decode("ascii")
-        value = f"{self.name}={sealed}{self._attributes}"
+        value = f"{self.name}={self._seal.seal(session)}{self._attributes}"
         if len(value) + _MAX_AGE_DIGITS > MAX_COOKIE_BYTES:
             raise TokenTooLong
         return f"{value}{self.max_age(session)}"
@@ -156,12 +118,9 @@ class SessionSeal:
         sealed = self._sealed_value(cookie_header)
         if sealed is None:
             return None
-        session = self._opened.get(sealed)
+        session = self._seal.open(sealed)
         if session is None:
-            session = self._unseal(sealed)
-            if session is None:
-                return None
-            self._remember(sealed, session)
+            return None
         if max(session.issued, session.renewed) > self._clock() + FUTURE_SECONDS:
             return None
         return session
@@ -176,68 +135,6 @@ class SessionSeal:
         ]
         # two of one name: somebody else's, or planted; which is meant cannot be known
         return values[0] if len(values) == 1 else None
-
-    def _unseal(self, sealed: str) -> Session | None:
-        # Python's base64 opens endless spellings of one value, and each would be remembered
-        if len(sealed) > MAX_COOKIE_BYTES or _SEALED.fullmatch(sealed) is None:
-            return None
-        try:
-            return _load(self._fernet.decrypt(sealed))
-        except (InvalidToken, ValueError):
-            log.debug("a cookie did not open")
-            return None
-
-    def _remember(self, sealed: str, session: Session) -> None:
-        self._opened[sealed] = session
-        if len(self._opened) > REMEMBERED:
-            self._opened.popitem(last=False)
-
-
-_FIELDS: Mapping[str, tuple[type, ...]] = {
-    "i": (str,),
-    "s": (int, float),
-    "r": (int, float),
-    "h": (str,),
-    "t": (str, NoneType),
-    "e": (int, float, NoneType),
-    "u": (str, NoneType),
-}
-
-
-def _dump(session: Session) -> bytes:
-    fields = {
-        "i": session.id,
-        "s": session.issued,
-        "r": session.renewed,
-        "h": session.fingerprint,
-        "t": session.token and session.token.text,
-        "e": session.expires,
-        "u": session.subject,
-    }
-    kept = {name: value for name, value in fields.items() if value is not None}
-    return json.dumps(kept, separators=(",", ":")).encode("utf-8")
-
-
-def _load(plain: bytes) -> Session:
-    """Raises ValueError for anything that `_dump` did not write."""
-    fields = json.loads(plain)
-    if not isinstance(fields, dict) or any(
-        type(fields.get(name)) not in kinds for name, kinds in _FIELDS.items()
-    ):
-        raise ValueError("not a session of this version")
-    text = fields.get("t")
-    token = None if text is None else parse(text)
-    if token is None and text is not None:
-        raise ValueError("not a token")
-    return Session(
-        id=fields["i"],
-        issued=fields["s"],
-        renewed=fields["r"],
-        fingerprint=fields["h"],
-        token=token,
-        expires=fields.get("e"),
-        subject=fields.get("u"),
-    )
 
 
 class SessionStorage(aiohttp_session.AbstractStorage):

@@ -13,7 +13,8 @@ from gate.cache import Verdict, VerdictCache
 from gate.clocks import Clocks
 from gate.config.settings import SessionSettings
 from gate.outcome import Outcome
-from gate.session import Session, SessionSeal
+from gate.seal import Session
+from gate.session import SessionSeal
 from gate.state.journal import Journal
 from gate.state.revocations import Revocations, fingerprint_of_subject
 from gate.tokens import Token

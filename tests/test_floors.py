@@ -21,7 +21,7 @@ FLOORS = [
     ["config.settings", "config.preset_soundness", "config.soundness", "config.load"],
     # what the settings open
     ["site.encodings", "site.index", "state.keys", "state.revocations"],
-    ["scope", "session", "headers", "demo", "demo.portal"],
+    ["scope", "seal", "session", "headers", "demo", "demo.portal"],
     # who is asked about a token
     ["verify.judge", "verify.api", "verify.introspection"],
     ["verify.jose.sources", "verify.jose.verifier", "verify.presets"],

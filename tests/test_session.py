@@ -12,7 +12,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from gate.config.settings import SessionSettings
-from gate.session import Session, SessionSeal, TokenTooLong
+from gate.seal import Session
+from gate.session import SessionSeal, TokenTooLong
 from gate.state.keys import Keys
 from gate.tokens import MAX_TOKEN_BYTES, Token
 from tests.conftest import KEY, OTHER_KEY

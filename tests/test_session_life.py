@@ -107,11 +107,11 @@ def test_limits_hold_for_a_cookie_that_was_opened_before(
 def test_opened_cookies_are_remembered_within_a_bound(
     clock: FakeClock, seal: SessionSeal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gate.session.REMEMBERED", 3)
+    monkeypatch.setattr("gate.seal.REMEMBERED", 3)
     headers = [cookie(seal) for _ in range(5)]
     opened = [seal.open(header) for header in headers]
     assert [seal.open(header) for header in headers] == opened
-    assert len(seal._opened) == 3
+    assert len(seal._seal._opened) == 3
     assert seal.open(headers[-1]) is seal.open(headers[-1])
 
 

@@ -19,7 +19,8 @@ from gate.clocks import Clocks
 from gate.config.settings import SessionSettings
 from gate.outcome import Outcome
 from gate.readiness import Readiness
-from gate.session import Session, SessionSeal
+from gate.seal import Session
+from gate.session import SessionSeal
 from gate.shared.envelope import Envelope
 from gate.shared.link import Linker, Pace
 from gate.shared.tier import SharedTier
