@@ -140,6 +140,15 @@ class Access:
         begun = self._seal.new(token, expires=decision.session_expires, subject=decision.subject)
         return decision._replace(outcome=Outcome.INTAKE, session=begun)
 
+    def until(self, session: Session) -> float:
+        """When a session ends by what is known now, Unix time: by its own limits, or with its
+        token."""
+        end = self._seal.end(session)
+        if not self._recheck or session.token is None:
+            return end
+        verdict = self._cache.get(self._key(session.token))
+        return end if verdict is None or verdict.expires is None else min(end, verdict.expires)
+
     def _holds(self, session: Session) -> bool:
         return self._seal.alive(session) and not self._ended(session, session.subject)
 

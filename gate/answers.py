@@ -28,6 +28,8 @@ _DETAILS = {
     "forbidden_origin": "the Origin header names no allowed origin; the portal page needs "
     "`Referrer-Policy: strict-origin-when-cross-origin` and a place in [frame] allowed_origins",
     "forbidden_frame": "the page that frames this documentation is not in [frame] allowed_origins",
+    "forbidden_load": "pages of other origins may frame this documentation, not load parts of it",
+    "framed_only": "this documentation is shown inside the portal, not in a window of its own",
     "unavailable": "the verify API cannot be asked now: try again later",
     "unavailable_form": "the verify API cannot be asked now: try again later",
     "unwritten": "that could not be recorded, so it may not hold: try again",
@@ -101,7 +103,7 @@ class Answers:
     def forbidden(
         self, request: web.Request, scope: Scope, name: str, **facts: str
     ) -> web.Response:
-        """403: an origin or a frame that is not allowed."""
+        """403: an origin, a frame or a way to load us that is not allowed."""
         scope.outcome = Outcome.FORBIDDEN
         return self.page(request, scope, 403, name, **facts)
 

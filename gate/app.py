@@ -18,11 +18,14 @@ from gate.answers import Answers
 from gate.cache import VerdictCache
 from gate.clocks import CLOCKS, Clocks
 from gate.config.settings import Settings
+from gate.cookieless import PathSessions
+from gate.embed import Script, ShellHandlers, embed_script
+from gate.entrance import Entrance
 from gate.forms import MAX_FORM_BYTES
 from gate.handlers import SessionHandlers, StatusHandlers
 from gate.headers import ResponseHeaders
 from gate.intake import AllowedOrigins, Reader
-from gate.middleware import Entrance, Guard
+from gate.middleware import Guard
 from gate.observe.access_log import AccessLog, Output
 from gate.operations import RevokeHandler
 from gate.pages import Pages
@@ -76,6 +79,7 @@ class Parts:
     pages: Pages
     answers: Answers
     recent: RecentIntakes
+    paths: PathSessions
     readiness: Readiness
 
 
@@ -88,7 +92,7 @@ def make_app(
     ending it closes them.
     """
     parts = _parts(settings, state, clocks)
-    own = _own_routes(settings, state, parts)
+    own = _own_routes(settings, state, parts, clocks)
     routes = {path: methods for path, (methods, _) in own.items()}
     secret = state.keys.newest("log")
     access_log = AccessLog(settings.log, output, secret=secret, clock=clocks.wall)
@@ -131,12 +135,15 @@ def _parts(settings: Settings, state: State, clocks: Clocks) -> Parts:
         pages=pages,
         answers=Answers(pages),
         recent=RecentIntakes(clocks.monotonic),
+        paths=PathSessions(
+            state.keys.derive("prefix"), clocks.wall, enabled=settings.frame.cookieless
+        ),
         readiness=readiness,
     )
 
 
 def _own_routes(
-    settings: Settings, state: State, parts: Parts
+    settings: Settings, state: State, parts: Parts, clocks: Clocks
 ) -> dict[str, tuple[tuple[str, ...], Handler]]:
     """Everything under /-/: path, methods, handler."""
     handle = SessionHandlers(
@@ -149,9 +156,20 @@ def _own_routes(
         answers=parts.answers,
         recent=parts.recent,
         readiness=parts.readiness,
+        paths=parts.paths,
         patience=settings.server.header_timeout,
     )
     status = StatusHandlers(parts.pages, parts.readiness)
+    shell = ShellHandlers(
+        page=parts.pages.shell(settings.frame),
+        access=parts.access,
+        seal=parts.seal,
+        paths=parts.paths,
+        origins=parts.origins,
+        answers=parts.answers,
+        clocks=clocks,
+        patience=settings.server.header_timeout,
+    )
     own: dict[str, tuple[tuple[str, ...], Handler]] = {
         "/-/session": (("POST",), handle.intake),
         "/-/sign-out": (("POST",), handle.sign_out),
@@ -159,6 +177,11 @@ def _own_routes(
         "/-/healthz": (("GET", "HEAD"), status.healthz),
         "/-/readyz": (("GET", "HEAD"), status.readyz),
         "/-/gate.css": (("GET", "HEAD"), status.stylesheet),
+        "/-/embed.js": (("GET", "HEAD"), embed_script().handle),
+        "/-/frame.js": (("GET", "HEAD"), Script("frame.js").handle),
+        "/-/frame": (("GET", "HEAD"), shell.shell),
+        "/-/frame/session": (("GET",), shell.session),
+        "/-/frame/prefix": (("POST",), shell.prefix),
     }
     if not settings.intake.form:
         del own["/-/session"]
@@ -190,6 +213,8 @@ def _corridor(
         origins=parts.origins,
         answers=parts.answers,
         recent=parts.recent,
+        paths=parts.paths,
+        framed_only=settings.frame.only,
     )
     entrance = Entrance(parts.answers, Proxies(settings.server.trusted_proxies), guard)
     return [entrance.walk]

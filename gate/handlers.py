@@ -6,12 +6,14 @@ from gate import session as sessions
 from gate.access import Access
 from gate.admission import RecentIntakes, take_token
 from gate.answers import Answers
+from gate.cookieless import PathSessions
 from gate.forms import JSON, Fields, UnreadableForm, read_fields
 from gate.intake import AllowedOrigins, Reader, comes_from, differ, known_target, next_path
 from gate.outcome import Outcome
 from gate.pages import Pages
 from gate.readiness import Readiness
 from gate.scope import SCOPE, Scope
+from gate.seal import Session
 from gate.session import SessionSeal
 from gate.site.index import Site
 from gate.state.revocations import NotAnnounced, RevocationProblem, Revocations
@@ -35,6 +37,7 @@ class SessionHandlers:
         answers: Answers,
         recent: RecentIntakes,
         readiness: Readiness,
+        paths: PathSessions,
         patience: float,
     ) -> None:
         self._site = site
@@ -46,6 +49,7 @@ class SessionHandlers:
         self._answers = answers
         self._recent = recent
         self._readiness = readiness
+        self._paths = paths
         self._patience = patience
 
     async def intake(self, request: web.Request) -> web.StreamResponse:
@@ -80,6 +84,11 @@ class SessionHandlers:
         if refusal is not None:
             return refusal
         session = await sessions.current(request)
+        if session is None and request.content_type == JSON and request.can_read_body:
+            try:
+                session = await self._path_session(request)
+            except UnreadableForm as problem:
+                return self._answers.malformed(request, scope, problem.status, str(problem))
         if session is not None:
             try:
                 await self._revocations.end("session", session.id)
@@ -93,6 +102,13 @@ class SessionHandlers:
         if request.content_type == JSON:
             return web.Response(status=204)
         return self._answers.see_other(SIGNED_OUT)
+
+    async def _path_session(self, request: web.Request) -> Session | None:
+        """The session in the path that the shell of a frame without cookies ends."""
+        fields = await read_fields(request, patience=self._patience, kinds=(JSON,))
+        folders = [value for name, value in fields if name == "prefix"]
+        folder = folders[0] if len(folders) == 1 else None
+        return self._paths.opened(folder) if isinstance(folder, str) else None
 
     async def signed_out(self, request: web.Request) -> web.StreamResponse:
         """`GET /-/signed-out`."""

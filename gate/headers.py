@@ -13,6 +13,7 @@ from gate.scope import scope_of
 NO_STORE = "no-store"
 _RENEWING = frozenset({200, 304})
 _HSTS = "max-age=31536000"
+_COOKIELESS = {"Cache-Control": NO_STORE, "Referrer-Policy": "no-referrer"}
 
 
 def frame_ancestors(frame: FrameSettings) -> str:
@@ -32,16 +33,25 @@ class ResponseHeaders:
                 "Content-Security-Policy": frame_ancestors(frame),
                 "X-Content-Type-Options": "nosniff",
                 "Referrer-Policy": "same-origin",
-                "Cross-Origin-Resource-Policy": "same-origin",
             }
         )
         if server.public_url.startswith("https:"):
             self._fixed["Strict-Transport-Security"] = _HSTS
+        # a page that demands this of what it embeds demands both of every frame in it
+        self._embedder: dict[str, str] | None = None
+        if frame.embedder_policy:
+            self._embedder = {
+                "Cross-Origin-Embedder-Policy": frame.embedder_policy,
+                "Cross-Origin-Resource-Policy": "cross-origin",
+            }
 
     async def on_prepare(self, request: web.Request, response: web.StreamResponse) -> None:
         """Connected to `on_response_prepare`."""
         headers = response.headers
         headers.update(self._fixed)
+        headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+        if self._embedder is not None and headers.get("Content-Type", "").startswith("text/html"):
+            headers.update(self._embedder)
         scope = scope_of(request)
         if scope is not None and scope.renewal is not None and response.status in _RENEWING:
             headers["Set-Cookie"] = scope.renewal
@@ -53,3 +63,5 @@ class ResponseHeaders:
             or "Cache-Control" not in headers
         ):
             headers["Cache-Control"] = NO_STORE
+        if scope is not None and scope.cookieless:
+            headers.update(_COOKIELESS)

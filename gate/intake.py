@@ -108,6 +108,19 @@ def may_take_query(method: str, headers: Headers) -> bool:
     return method == "GET" and mode in (None, "navigate") and "Sec-Purpose" not in headers
 
 
+def is_foreign_load(headers: Headers) -> bool:
+    """Whether a page of another origin loads us as a part of itself, rather than opening us or
+    framing us (Fetch metadata). Clients that do not say are no browsers with a reader's cookie."""
+    if headers.get("Sec-Fetch-Site", "none") in ("same-origin", "none"):
+        return False
+    return headers.get("Sec-Fetch-Mode") != "navigate"
+
+
+def is_top_level(headers: Headers) -> bool:
+    """Whether a page is opened in a window of its own."""
+    return headers.get("Sec-Fetch-Dest") == "document"
+
+
 def is_navigation(headers: Headers) -> bool:
     """Whether a person will look at the answer, so that it should be a page."""
     mode = headers.get("Sec-Fetch-Mode")

@@ -1,12 +1,10 @@
-"""The corridor that every request walks: scope, error pages, guard.
+"""The guard in the corridor that every request walks.
 
 Default deny: a path of the site is answered only after `Access.decide`, unless the index calls it
 public; a route of the gate's own is answered by its handler, which is public by its place in
 `app.py`'s list.
 """
 
-import logging
-import time
 from collections.abc import Mapping
 from functools import partial
 from urllib.parse import unquote
@@ -19,96 +17,32 @@ from gate import tokens
 from gate.access import Access, Decision
 from gate.admission import RecentIntakes, take_token
 from gate.answers import Answers
+from gate.cookieless import PathSessions
 from gate.intake import (
     AllowedOrigins,
+    Headers,
     Reader,
     Target,
     differ,
     framed_by,
+    is_foreign_load,
     is_navigation,
+    is_top_level,
     may_take_query,
     origin_of,
     return_path,
-    target_of,
 )
 from gate.outcome import Outcome
-from gate.proxies import Proxies, is_host
-from gate.scope import SCOPE, Scope, request_id
+from gate.scope import Scope
+from gate.seal import Session
 from gate.serving import Files
 from gate.session import SessionSeal, SessionStorage
 from gate.site.index import Entry, Redirect, Site
-
-log = logging.getLogger(__name__)
 
 OWN = "/-/"
 """Everything of the gate's own lives under this path."""
 
 SITE_METHODS = ("GET", "HEAD")
-
-_PARSER_STATUSES = {
-    413: "the body is too large",
-    417: "the Expect header asks for what is not done",
-}
-
-
-class Entrance:
-    """The outermost layer: makes the scope, and an answer out of every exception."""
-
-    def __init__(self, answers: Answers, proxies: Proxies, guard: "Guard") -> None:
-        self._answers = answers
-        self._proxies = proxies
-        self._guard = guard
-
-    @web.middleware
-    async def walk(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        target = target_of(request.raw_path)
-        scope = self._scope(request, target)
-        request[SCOPE] = scope
-        if target is None or not _is_unambiguous(request):
-            response = self._answers.malformed(request, scope, 400, "the address cannot be read")
-            response.force_close()  # where the next request begins may be in doubt
-            return response
-        try:
-            # called from here: every layer that aiohttp knows costs each request a wrapper more
-            return await self._guard.walk(request, scope, target, handler)
-        except web.HTTPException as error:
-            return self._of_http(request, scope, error)
-        except Exception:
-            log.exception("request %s failed", scope.request_id)
-            return self._answers.failed(request, scope)
-
-    def _scope(self, request: web.Request, target: Target | None) -> Scope:
-        asker = self._proxies.asker(request.remote or "", request.headers, scheme=request.scheme)
-        stated_ids = request.headers.getall("X-Request-Id", ()) if asker.trusted else ()
-        return Scope(
-            path=target.path if target else "",
-            address=asker.address,
-            scheme=asker.scheme,
-            host=asker.host,
-            begun=time.perf_counter(),
-            request_id=request_id(stated_ids, trusted=asker.trusted),
-        )
-
-    def _of_http(
-        self, request: web.Request, scope: Scope, error: web.HTTPException
-    ) -> web.Response:
-        """What aiohttp raises: a file that vanished, a body that is too large, no route."""
-        if error.status in _PARSER_STATUSES:
-            detail = _PARSER_STATUSES[error.status]
-            return self._answers.malformed(request, scope, error.status, detail)
-        if error.status in (403, 404, 405):
-            return self._answers.not_found(request, scope)
-        log.error("request %s: unexpected %s", scope.request_id, error.status)
-        return self._answers.failed(request, scope)
-
-
-def _is_unambiguous(request: web.Request) -> bool:
-    """Whether everyone on the way reads the same host and the same body (RFC 9112, sections 3.2
-    and 6.1): the parser lets pass a missing or odd Host, and an empty Transfer-Encoding."""
-    hosts = request.headers.getall("Host", ())
-    if not (is_host(hosts[0]) if len(hosts) == 1 else not hosts and request.version < (1, 1)):
-        return False
-    return request.headers.get("Transfer-Encoding", "chunked").lower() == "chunked"
 
 
 def _is_own_in_disguise(path: str) -> bool:
@@ -116,7 +50,7 @@ def _is_own_in_disguise(path: str) -> bool:
 
 
 class Guard:
-    """The innermost layer: gate routes to their handlers, everything else to the site, after the
+    """Leads gate routes to their handlers, everything else to the site, after the
     decision."""
 
     def __init__(
@@ -130,6 +64,8 @@ class Guard:
         origins: AllowedOrigins,
         answers: Answers,
         recent: RecentIntakes,
+        paths: PathSessions,
+        framed_only: bool,
     ) -> None:
         self._routes = routes
         # what only reads a session needs no more than the seal
@@ -142,11 +78,19 @@ class Guard:
         self._origins = origins
         self._answers = answers
         self._recent = recent
+        self._paths = paths
+        self._framed_only = framed_only
 
     async def walk(
-        self, request: web.Request, scope: Scope, target: Target, handler: Handler
+        self,
+        request: web.Request,
+        scope: Scope,
+        target: Target,
+        handler: Handler,
+        sealed: str | None,
     ) -> web.StreamResponse:
-        """Lead the request where its path, its method and the decision say."""
+        """Lead the request where its path, its method and the decision say. `sealed` is what
+        stood before the target in the path."""
         queried = self._reader.query_tokens(target.query)
         bearers = self._reader.bearer_tokens(request.headers)
         if (queried or bearers) and differ([*queried, *bearers]):
@@ -160,10 +104,26 @@ class Guard:
             return self._answers.not_found(request, scope)
         if request.method not in SITE_METHODS:
             return self._answers.wrong_method(request, scope, SITE_METHODS)
-        if queried and not bearers and may_take_query(request.method, request.headers):
+        found = self._site.lookup(target.path)
+        public = found is not None and found.public
+        if not public and (why := self._unwelcome(request.headers)):
+            return self._answers.forbidden(request, scope, why)
+        if sealed is not None:
+            scope.cookieless = True
+        elif queried and not bearers and may_take_query(request.method, request.headers):
             taking = partial(self._intake, scope=scope, target=target, text=queried[0])
             return await self._sessions(request, taking)
-        return await self._read(request, scope, target, bearers, handler)
+        session = None if bearers else self._session(request.headers, sealed)
+        return await self._read(request, scope, target, found, session, bearers, handler)
+
+    def _unwelcome(self, headers: Headers) -> str | None:
+        """The page that says why this way of loading us is refused."""
+        if is_foreign_load(headers):
+            return "forbidden_load"
+        return "framed_only" if self._framed_only and is_top_level(headers) else None
+
+    def _session(self, headers: Headers, sealed: str | None) -> Session | None:
+        return self._seal.of(headers) if sealed is None else self._paths.of(sealed, headers)
 
     async def _own(
         self, request: web.Request, scope: Scope, methods: tuple[str, ...], handler: Handler
@@ -178,12 +138,12 @@ class Guard:
         request: web.Request,
         scope: Scope,
         target: Target,
+        found: Entry | Redirect | None,
+        session: Session | None,
         bearers: list[str],
         handler: Handler,
     ) -> web.StreamResponse:
-        found = self._site.lookup(target.path)
         public = found is not None and found.public
-        session = None if bearers else self._seal.of(request.headers)
         bearer = tokens.parse(bearers[0]) if bearers else None
         if bearers and bearer is None and not public:
             decision = Decision(Outcome.REFUSED)
@@ -196,7 +156,7 @@ class Guard:
                 if session is not None:
                     self._recent.take(request)
                 return await self._serve(request, scope, target, found, decision, handler)
-            case Outcome.NO_TOKEN if self._lost_cookie(request):
+            case Outcome.NO_TOKEN if not scope.cookieless and self._lost_cookie(request):
                 return self._answers.denied(request, scope, decision, page="no_cookie")
             case _:
                 return self._answers.denied(request, scope, decision)
@@ -213,13 +173,14 @@ class Guard:
         if isinstance(found, Redirect):
             return self._files.redirect(found, target.query)
         if found is not None:
-            if found.page and decision.session is not None:
+            if found.page and decision.session is not None and not scope.cookieless:
                 scope.renewal = self._seal.set_cookie(decision.session)
             try:
                 return await self._files.entry(request, found, handler)
             except web.HTTPNotFound:  # a streamed file that has gone
                 pass
-        if self._site.missing is None:
+        # the links of the site's own page lead out of a session in the path
+        if self._site.missing is None or scope.cookieless:
             return self._answers.not_found(request, scope)
         return await self._files.entry(request, self._site.missing, handler, status=404)
 

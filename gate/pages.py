@@ -19,6 +19,8 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
+from gate.config.settings import FrameSettings
+
 _HERE: Final = Path(__file__).parent
 
 
@@ -53,6 +55,8 @@ _LOOKS: Final[Mapping[str, _Look]] = {
     "no_cookie": _Look("cookie"),
     "forbidden_origin": _Look("lock"),
     "forbidden_frame": _Look("lock"),
+    "forbidden_load": _Look("lock"),
+    "framed_only": _Look("lock"),
     "unavailable": _Look("clock", href=""),
     "unavailable_form": _Look("clock"),
     "unwritten": _Look("alert"),
@@ -63,6 +67,21 @@ _LOOKS: Final[Mapping[str, _Look]] = {
     "signed_out": _Look("check"),
     "token_too_long": _Look("key"),
 }
+
+
+_PANELS: Final[Mapping[str, tuple[str, ...]]] = {
+    "loading": ("clock",),
+    "framed_only": ("lock",),
+    "no_portal": ("alert", "retry"),
+    "sandboxed": ("lock",),
+    "denied": ("key", "retry"),
+    "refused": ("lock", "retry"),
+    "unavailable": ("clock", "retry"),
+    "failed": ("alert", "retry"),
+    "no_cookie": ("cookie", "open-beside", "retry"),
+    "signed_out": ("check", "retry"),
+}
+"""The shell's panels: the mark, and the buttons."""
 
 
 def _markup(text: str) -> Markup:
@@ -80,26 +99,55 @@ def _text(table: Mapping[str, Any]) -> _Text:
     return _Text(next=steps, **{k: _markup(v) for k, v in table.items() if k != "next"})
 
 
-def _template() -> Template:
-    environment = Environment(
+def _environment() -> Environment:
+    return Environment(
         loader=FileSystemLoader(_HERE / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("page.html")
+
+
+@dataclass(frozen=True, slots=True)
+class _Panel:
+    """One panel of the shell."""
+
+    mark: str
+    where: Markup
+    title: Markup
+    what: Markup
+    actions: tuple[str, ...]
+
+
+def _panels(words: Mapping[str, Mapping[str, str]], *, beside: bool) -> dict[str, _Panel]:
+    if words.keys() != _PANELS.keys():
+        strange = sorted(words.keys() ^ _PANELS.keys())
+        raise ValueError(f"texts.en.toml and the list of panels differ in {strange}")
+    return {
+        name: _Panel(
+            mark=mark,
+            actions=tuple(each for each in actions if beside or each != "open-beside"),
+            **{key: _markup(text) for key, text in words[name].items()},
+        )
+        for name, (mark, *actions) in _PANELS.items()
+    }
 
 
 def _lay_out(
-    template: Template, language: str, labels: Mapping[str, str], text: _Text, look: _Look
+    template: Template,
+    language: str,
+    labels: Mapping[str, str],
+    name: str,
+    text: _Text,
+    look: _Look,
 ) -> Markup:
     """The page with its {facts} still open: `Markup.format` escapes what goes in.
 
     `escape` leaves a rendered module as it is, and makes it `Markup`.
     """
     page = template.make_module(
-        {"language": language, "labels": labels, "text": text, "look": look}
+        {"language": language, "labels": labels, "name": name, "text": text, "look": look}
     )
     return escape(page)
 
@@ -122,12 +170,25 @@ class Pages:
         if texts.keys() != _LOOKS.keys():
             strange = sorted(texts.keys() ^ _LOOKS.keys())
             raise ValueError(f"texts.en.toml and the list of pages differ in {strange}")
-        template = _template()
+        self._words = words
+        template = _environment().get_template("page.html")
         self._none: str = words["labels"]["none"]
         self._pages = {
-            name: _lay_out(template, words["language"], words["labels"], text, _LOOKS[name])
+            name: _lay_out(template, words["language"], words["labels"], name, text, _LOOKS[name])
             for name, text in texts.items()
         }
+
+    def shell(self, frame: FrameSettings) -> bytes:
+        """The page around the site's own. The origins in it are no secret: every answer's
+        Content-Security-Policy names them."""
+        template = _environment().get_template("shell.html")
+        return template.render(
+            language=self._words["language"],
+            labels=self._words["labels"],
+            origins=frame.allowed_origins,
+            cookieless=frame.cookieless,
+            panels=_panels(self._words["shell"], beside=not frame.only),
+        ).encode("utf-8")
 
     @property
     def names(self) -> frozenset[str]:

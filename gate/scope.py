@@ -49,6 +49,8 @@ class Scope:
     outcome: Outcome | None = None
     subject: str | None = None
     verify_ms: float | None = None
+    cookieless: bool = False
+    """Whether the session came in the path: then nobody may keep anything of the answer."""
     renewal: str | None = field(default=None, repr=False)
     """Set-Cookie for a page that is answered with 200 or 304."""
 

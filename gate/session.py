@@ -82,13 +82,13 @@ class SessionSeal:
 
     def max_age(self, session: Session) -> int:
         """Seconds that the browser keeps the cookie: the smaller of idle time and lifetime left."""
-        left = self._end(session) - self._clock()
+        left = self.end(session) - self._clock()
         return max(0, int(min(self._settings.idle_timeout, left)))
 
     def alive(self, session: Session) -> bool:
         """Whether the session is within its idle and absolute limits."""
         now = self._clock()
-        return now < self._end(session) and now - session.renewed < self._settings.idle_timeout
+        return now < self.end(session) and now - session.renewed < self._settings.idle_timeout
 
     def half_idle(self, session: Session) -> bool:
         """Whether half the idle time has gone, so that a page view renews the cookie."""
@@ -102,7 +102,8 @@ class SessionSeal:
         # to the millisecond: what was issued before a revocation must be told from what came after
         return round(self._clock(), 3)
 
-    def _end(self, session: Session) -> float:
+    def end(self, session: Session) -> float:
+        """When the session ends however much it is used, Unix time."""
         end = session.issued + self._settings.lifetime
         return end if session.expires is None else min(end, session.expires)
 

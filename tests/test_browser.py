@@ -96,6 +96,7 @@ def sign_in(page: Page, sites: Sites, person: str = "colleague") -> Frame:
     page.goto(sites.portal + "/sign-in")
     page.click(f"button[value={person}]")
     page.wait_for_url(sites.portal + "/docs")
+    page.goto(sites.portal + "/docs-frame")
     return frame_in(page)
 
 
@@ -329,6 +330,8 @@ class Fox:
             self._browser.execute_script("Services.cookies.removeAll();")
         self._browser.navigate(self._sites.portal + "/sign-in")
         self.click("button[value=colleague]")
+        self.see("docs-gate")
+        self._browser.navigate(self._sites.portal + "/docs-frame")
         self.look_into_the_frame()
 
     def look_into_the_frame(self) -> None:

@@ -80,14 +80,14 @@ async def test_a_reader_gets_from_the_portal_to_the_docs_and_ctrl_c_ends_it(
     assert f"  {demo.docs}   (closed: 401)\n" in demo.process.out
     assert (await demo.ask(f"{demo.docs}/")).status == 401
 
-    entered = await demo.framed(await demo.page_of("colleague", "/docs"))
+    entered = await demo.framed(await demo.page_of("colleague", "/docs-frame"))
     assert entered.status == 303
     cookie = entered.headers["Set-Cookie"].partition(";")[0]
     page = await demo.ask(f"{demo.docs}{entered.headers['Location']}", {"Cookie": cookie})
     assert page.status == 200
     assert f"frame-ancestors {demo.portal} 'self'" in page.headers["Content-Security-Policy"]
     assert (await demo.sent(await demo.page_of("colleague", "/docs-form"))).status == 303
-    assert (await demo.framed(await demo.page_of("former-colleague", "/docs"))).status == 401
+    assert (await demo.framed(await demo.page_of("former-colleague", "/docs-frame"))).status == 401
 
     assert await demo.process.stop(SIGINT) == 0
     assert demo.process.err == ""

@@ -12,7 +12,7 @@ from tests.processes import ROOT, environment
 
 FLOORS = [
     # what knows nothing of ours
-    ["gate", "clocks", "outcome", "tokens", "cache", "readiness", "forms", "proxies", "pages"],
+    ["gate", "clocks", "outcome", "tokens", "cache", "readiness", "forms", "proxies"],
     ["verify", "verify.strict_json", "verify.breaker", "observe", "observe.writer"],
     ["site", "site.media", "site.negotiation", "site.tree", "state", "state.journal"],
     # the settings, and what is wrong with them
@@ -21,15 +21,15 @@ FLOORS = [
     ["config.settings", "config.preset_soundness", "config.soundness", "config.load"],
     # what the settings open
     ["site.encodings", "site.index", "state.keys", "state.revocations"],
-    ["scope", "seal", "session", "headers", "demo", "demo.portal"],
+    ["scope", "seal", "session", "headers", "pages", "demo", "demo.portal"],
     # who is asked about a token
     ["verify.judge", "verify.api", "verify.introspection"],
     ["verify.jose.sources", "verify.jose.verifier", "verify.presets"],
     ["shared.envelope", "shared.link", "shared.bulletin", "shared.verdicts", "shared.tier"],
     # the decision, and the corridor around it
-    ["access", "intake", "observe.access_log"],
+    ["access", "intake", "cookieless", "observe.access_log"],
     ["answers", "serving"],
-    ["admission", "middleware", "handlers", "operations"],
+    ["admission", "entrance", "middleware", "handlers", "operations", "embed"],
     ["app"],
     ["start", "server", "check", "health", "demo.start"],
     ["cli"],

@@ -21,7 +21,9 @@ NAMES: Final = (
     "expired",
     "failed",
     "forbidden_frame",
+    "forbidden_load",
     "forbidden_origin",
+    "framed_only",
     "limited",
     "malformed",
     "no_cookie",
@@ -74,7 +76,8 @@ def test_a_page_says_what_happened_what_to_do_and_what_to_quote(name: str) -> No
     for words in ("What to do now", "For the administrator:", "Request id", RID):
         assert words in outline.text
     assert html.startswith("<!doctype html>")
-    assert '<html lang="en">' in html
+    # the mark by which the page around it, in a portal's element, knows what happened
+    assert f'<html lang="en" data-gate-page="{name}">' in html
 
 
 @every_page

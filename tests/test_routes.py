@@ -16,7 +16,8 @@ from tests.raw import Answer, ask
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND")
-OPEN = {"/-/healthz", "/-/readyz", "/-/gate.css", "/-/signed-out"}
+OPEN = {"/-/healthz", "/-/readyz", "/-/gate.css", "/-/signed-out", "/-/frame", "/-/frame.js",
+        "/-/embed.js"}  # fmt: skip
 """The gate's own routes that answer a stranger with a success."""
 
 STRANGERS = {

@@ -59,7 +59,12 @@ DEFAULTS: dict[str, dict[str, object]] = {
         "lifetime": 43200, "recheck": True, "expires": "",
     },
     "intake": {"query": "token", "form": True, "bearer": True},
-    "frame": {"allowed_origins": [], "cookieless": False},
+    "frame": {
+        "allowed_origins": [],
+        "cookieless": False,
+        "only": False,
+        "embedder_policy": "",
+    },
     "revoke": {"secret": ""},
     "log": {"format": "json", "level": "info", "access": True, "subject": "hash"},
 }  # fmt: skip

@@ -166,12 +166,18 @@ class IntakeSettings(Section):
 
 
 class FrameSettings(Section):
-    """Who may frame the site: exact origins, spelt as browsers send them, each once."""
+    """Who may frame the site: exact origins, spelt as browsers send them, each once.
+
+    `cookieless` lets the embedding element go on where the browser keeps no cookie, `only` refuses
+    pages outside frames, `embedder_policy` is for portals that send that header themselves.
+    """
 
     allowed_origins: Annotated[
         ListOf[Origin], AfterValidator(lambda origins: tuple(dict.fromkeys(origins)))
     ] = ()
     cookieless: bool = False
+    only: bool = False
+    embedder_policy: Literal["", "require-corp", "credentialless"] = ""
 
 
 class RevokeSettings(Section):

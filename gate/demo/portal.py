@@ -129,7 +129,8 @@ class _Portal:
         self._reception = reception
         docs = URL(docs_url).origin()
         self._policy = (
-            f"default-src 'none'; style-src 'self'; img-src 'self'; frame-src 'self' {docs}; "
+            f"default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self' {docs}; "
+            f"connect-src 'self'; frame-src 'self' {docs}; "
             f"form-action 'self' {docs}; base-uri 'none'; frame-ancestors 'self'"
         )
         self._templates = Environment(
@@ -166,8 +167,21 @@ class _Portal:
         return self._page("home.html", request)
 
     async def docs(self, request: web.Request) -> web.Response:
+        self._visit(request)
+        return self._page("docs.html", request)
+
+    async def docs_token(self, request: web.Request) -> web.Response:
+        """The element's `token-url`: a token for whoever the portal's own cookie names."""
+        try:
+            return web.json_response(
+                {"token": self._reception.hand_out(request.cookies.get(_COOKIE, ""))}
+            )
+        except KeyError:
+            return web.json_response({"error": "not signed in to the portal"}, status=401)
+
+    async def docs_frame(self, request: web.Request) -> web.Response:
         token = self._reception.hand_out(self._visit(request))
-        return self._page("docs.html", request, token=token)
+        return self._page("docs_frame.html", request, token=token)
 
     async def docs_form(self, request: web.Request) -> web.Response:
         token = self._reception.hand_out(self._visit(request))
@@ -236,8 +250,10 @@ def make_portal(docs_url: str, *, clock: Callable[[], float] = time.time) -> web
             web.post("/sign-in", portal.sign_in),
             web.post("/sign-out", portal.sign_out),
             web.get("/docs", portal.docs),
+            web.get("/docs-frame", portal.docs_frame),
             web.get("/docs-form", portal.docs_form),
             web.get("/empty-frame", portal.empty_frame),
+            web.get("/api/docs-token", portal.docs_token),
             web.get("/api/verify", portal.verify),
             web.get("/api/valid", portal.valid),
             web.static("/static", _STATIC),

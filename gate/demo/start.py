@@ -66,7 +66,7 @@ def demo_settings(port: int, portal_port: int, state: Path) -> Settings:
         verify=VerifySettings(url=f"http://127.0.0.1:{portal_port}/api/verify", active="/active"),
         cache=CacheSettings(ttl=30),
         session=SessionSettings(keys=(SecretStr(new_key()),)),
-        frame=FrameSettings(allowed_origins=(portal,)),
+        frame=FrameSettings(allowed_origins=(portal,), cookieless=True),
         log=LogSettings(format="console", subject="plain"),
     )
 
