@@ -17,6 +17,7 @@ from gate.seal import Session
 from gate.session import SessionSeal
 from gate.state.revocations import Revocations
 from gate.tokens import Token
+from gate.verify.cause import Cause
 from gate.verify.judge import RETRY_AFTER, VerifyUnavailable
 
 KEYS_KNOWN = 20_000
@@ -200,7 +201,7 @@ class Access:
         try:
             verdict = await self._cache.verdict(key, partial(self._ask, token))
             if self._void(token, verdict):
-                raise VerifyUnavailable("revoked while it was asked", retry_after=1)
+                raise _revoked_meanwhile()
         except VerifyUnavailable as problem:
             return self._of_silence(token, key, problem, self._since(begun))
         return _of_verdict(verdict, self._since(begun))
@@ -223,7 +224,7 @@ class Access:
         asked = self._clocks.wall()
         verdict = replace(await self._verifier.verify(token), asked=asked)
         if self._void(token, verdict):
-            raise VerifyUnavailable("revoked while it was asked", retry_after=1)
+            raise _revoked_meanwhile()
         if self._shared is not None:
             await self._shared.put(key, verdict)
         return verdict
@@ -250,6 +251,10 @@ class Access:
             self._keys.clear()
         key = self._keys[token.fingerprint] = self._key(token)
         return key
+
+
+def _revoked_meanwhile() -> VerifyUnavailable:
+    return VerifyUnavailable(Cause.REVOKED, "revoked while it was asked", retry_after=1)
 
 
 def _of_verdict(verdict: Verdict, verify_ms: float | None) -> Decision:

@@ -19,6 +19,12 @@ from gate.state.keys import new_key
 
 FINE, PROBLEM, WRONG = 0, 1, 2
 
+_TOKEN_VARIABLE = "GATE_CHECK_TOKEN"
+_TOKEN_HELP = (
+    "a token that should be good; - reads it from standard input, and without this it may be in"
+    f" ${_TOKEN_VARIABLE}: neither leaves it in the shell's history"
+)
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
@@ -64,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         added.add_argument("--config", type=Path, metavar="FILE", help="default: config.toml")
         added.set_defaults(run=command)
         if name == "check":
-            added.add_argument("--token", metavar="TOKEN", help="a token that should be good")
+            added.add_argument("--token", metavar="TOKEN", help=_TOKEN_HELP)
     key = commands.add_parser("new-key", help="print a fresh key for [session] keys")
     key.set_defaults(run=_new_key)
     _add_demo(commands.add_parser("demo", help="show everything: a portal, its verify API, docs"))
@@ -125,12 +131,19 @@ def _until_stopped(serve: Callable[[], None], *, place: str = "") -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from gate import check
+    from gate.check.examine import examine
 
     settings = _settings(options)
-    report = check.examine(settings, token=options.token)
+    report = examine(settings, token=_given_token(options.token))
     print(report.text)
     return FINE if report.good else PROBLEM
+
+
+def _given_token(argument: str | None) -> str | None:
+    """The token to check, wherever it is given."""
+    if argument == "-":
+        return sys.stdin.readline().strip()
+    return argument if argument is not None else os.environ.get(_TOKEN_VARIABLE)
 
 
 def _health(options: argparse.Namespace) -> int:

@@ -1,7 +1,7 @@
 """What a token may look like, and its fingerprints.
 
-Every token enters the program through `parse`; nothing else builds a `Token`. Its text leaves only
-towards the verify API and into the sealed cookie.
+Every token enters the program through `parse`; `gate check` alone makes some up. Its text leaves
+only towards the verify API and into the sealed cookie.
 """
 
 import hashlib

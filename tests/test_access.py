@@ -18,6 +18,7 @@ from gate.session import SessionSeal
 from gate.state.journal import Journal
 from gate.state.revocations import Revocations, fingerprint_of_subject
 from gate.tokens import Token
+from gate.verify.cause import Cause
 from gate.verify.judge import VerifyUnavailable
 from tests.fakes import FakeClock
 
@@ -40,7 +41,7 @@ class ScriptedVerifier:
         self.asked.set()
         await self.go.wait()
         if self.says == "cannot say":
-            raise VerifyUnavailable("out of order", retry_after=7)
+            raise VerifyUnavailable(Cause.SERVER_ERROR, "out of order", retry_after=7)
         return Verdict(active=self.says == "yes", subject="reader")
 
 

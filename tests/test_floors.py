@@ -13,10 +13,12 @@ from tests.processes import ROOT, environment
 FLOORS = [
     # what knows nothing of ours
     ["gate", "clocks", "outcome", "tokens", "cache", "readiness", "forms", "proxies"],
-    ["verify", "verify.strict_json", "verify.breaker", "observe", "observe.writer"],
+    ["verify", "verify.cause", "verify.strict_json", "verify.breaker", "verify.faults"],
+    ["verify.listener"],
+    ["observe", "observe.writer"],
     ["site", "site.media", "site.negotiation", "site.tree", "state", "state.journal"],
     # the settings, and what is wrong with them
-    ["shared", "shared.url", "verify.jose", "verify.jose.keys"],
+    ["shared", "shared.url", "shared.gone", "verify.jose", "verify.jose.keys"],
     ["config", "config.spelling", "config.urls", "config.findings", "config.section"],
     ["config.settings", "config.preset_soundness", "config.soundness", "config.load"],
     # what the settings open
@@ -24,14 +26,18 @@ FLOORS = [
     ["scope", "seal", "session", "headers", "pages", "demo", "demo.portal"],
     # who is asked about a token
     ["verify.judge", "verify.api", "verify.introspection"],
-    ["verify.jose.sources", "verify.jose.verifier", "verify.presets"],
+    ["verify.jose.refusal", "verify.jose.sources", "verify.jose.verifier", "verify.presets"],
     ["shared.envelope", "shared.link", "shared.bulletin", "shared.verdicts", "shared.tier"],
     # the decision, and the corridor around it
     ["access", "intake", "cookieless", "observe.access_log"],
     ["answers", "serving"],
     ["admission", "entrance", "middleware", "handlers", "operations", "embed"],
     ["app"],
-    ["start", "server", "check", "health", "demo.start"],
+    ["start", "server", "health", "demo.start"],
+    ["check", "check.report", "check.mask", "check.ear", "check.causes", "check.facts"],
+    ["check.verdicts", "check.shape", "check.verify_api", "check.jwts", "check.surroundings"],
+    ["check.shared"],
+    ["check.examine"],
     ["cli"],
     ["__main__"],
 ]

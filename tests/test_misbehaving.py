@@ -3,51 +3,24 @@
 import asyncio
 import resource
 import ssl
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
-from typing import IO
 
 import pytest
 
 from tests.conftest import Gate, MakeGate
 from tests.fakes import GOOD, FakeClock
 from tests.misbehaving import MODES, WELL
+from tests.misbehaving_process import Misbehaving, misbehaving
 
-ROOT = Path(__file__).parent.parent
 TIMEOUT = 0.4
 HANGS = 10.0
 """Seconds after which nobody would call it an answer: the machine may be busy with other things."""
 
 
-class Misbehaving:
-    """The process, seen from here."""
-
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        self._in: IO[str] = process.stdin
-        self._out: IO[str] = process.stdout
-        self.url = f"http://127.0.0.1:{int(self._out.readline())}/verify"
-
-    def be(self, mode: str) -> int:
-        """Set the mode; returns how many questions the mode before got."""
-        self._in.write(mode + "\n")
-        self._in.flush()
-        return int(self._out.readline())
-
-
 @pytest.fixture(scope="module")
 def process() -> Iterator[Misbehaving]:
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.misbehaving"],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as running:
-        yield Misbehaving(running)
+    with misbehaving() as running:
+        yield running
 
 
 @pytest.fixture

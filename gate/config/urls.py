@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator
 
 from gate.config.spelling import URL_WITH_SECRET, is_loopback, spelt
+from gate.shared.url import url_problem
 
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _HOST_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
@@ -86,6 +87,12 @@ def _public_url(text: str) -> str:
     return origin + parts.path.rstrip("/")
 
 
+def _shared_url(text: str) -> str:
+    if text and (problem := url_problem(text)):
+        raise ValueError(problem)
+    return text
+
+
 HttpUrl = Annotated[str, AfterValidator(_http_url), URL_WITH_SECRET]
 VerifyUrl = Annotated[
     HttpUrl,
@@ -99,5 +106,6 @@ SharedUrl = Annotated[
         "(?:(?:rediss?|unix)://[!-~]+)?",
         'must be "redis://…", "rediss://…" (with TLS), "unix://…", or "" for none',
     ),
+    AfterValidator(_shared_url),
     URL_WITH_SECRET,
 ]

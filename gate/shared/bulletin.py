@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from gate.shared.envelope import Envelope
-from gate.shared.link import PREFIX, Command, Link, SharedGone, milliseconds
+from gate.shared.gone import SharedGone
+from gate.shared.link import PREFIX, Command, Link, milliseconds
 from gate.state.revocations import Revocation, Revocations
 
 NEWS = PREFIX + b"news"

@@ -7,10 +7,6 @@ message holds neither address nor password nor what the server said.
 
 import asyncio
 import contextlib
-import os
-import re
-import socket
-import ssl
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -24,10 +20,9 @@ from redis.asyncio.connection import (
 )
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
-from redis.exceptions import TimeoutError as RedisTimeout
+from redis.exceptions import RedisError
 
+from gate.shared.gone import SharedGone, gone
 from gate.shared.url import url_problem
 
 Command: TypeAlias = Sequence[bytes | str | int | float]
@@ -59,10 +54,6 @@ class Pace:
 
 
 PACE = Pace()
-
-
-class SharedGone(ConnectionError):
-    """The shared server gave no good answer in time. The message is a reason for the log."""
 
 
 class Link:
@@ -202,26 +193,7 @@ def _spoken() -> Iterator[None]:
     except SharedGone:
         raise
     except Exception as error:  # the server is somebody else's, and so is its protocol
-        raise SharedGone(_reason(error)) from None
-
-
-def _reason(error: BaseException) -> str:
-    """What went wrong, in words that neither the server nor the URL can choose."""
-    if isinstance(error, TimeoutError | RedisTimeout):
-        return "no answer in time"
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return "its certificate is not trusted"
-        if isinstance(cause, socket.gaierror):
-            return "its name is not known"
-        if isinstance(cause, OSError) and cause.errno and not isinstance(cause, ssl.SSLError):
-            return os.strerror(cause.errno).lower()
-        cause = cause.__cause__ or cause.__context__
-    if type(error) is RedisConnectionError:
-        return "no connection"
-    code = re.match(r"[A-Z]{4,20}(?= )", str(error)) if isinstance(error, ResponseError) else None
-    return code[0] if code else type(error).__name__
+        raise gone(error) from None
 
 
 def milliseconds(left: float) -> int:

@@ -17,7 +17,8 @@ from gate.cache import Verdict
 from gate.readiness import Readiness
 from gate.shared.bulletin import NEWS, Bulletin
 from gate.shared.envelope import Envelope
-from gate.shared.link import MAX_CONNECTIONS, PACE, Command, Link, Linker, Pace, SharedGone
+from gate.shared.gone import SharedGone
+from gate.shared.link import MAX_CONNECTIONS, PACE, Command, Link, Linker, Pace
 from gate.shared.verdicts import SharedVerdicts
 from gate.state.revocations import Revocation, Revocations
 

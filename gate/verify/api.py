@@ -11,6 +11,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -22,10 +23,23 @@ from gate.cache import Verdict
 from gate.config.settings import VerifySettings
 from gate.tokens import Token
 from gate.verify.breaker import LONGEST_PAUSE, Breaker
+from gate.verify.cause import Cause
+from gate.verify.faults import cause_of
 from gate.verify.judge import MAX_BODY_BYTES, RETRY_AFTER, Judge, VerifyUnavailable, inflate
+from gate.verify.listener import NOBODY, Listener
+
+RESTING = "the verify API is given a rest after failures"
 
 RETRY_PAUSE = 0.05, 0.2
 """Seconds, from and to, before the one retry of a question that got no byte of an answer."""
+
+
+@dataclass(slots=True)
+class _Asking:
+    """A question under way: what it means if nothing more comes."""
+
+    token: Token
+    silence: Cause = Cause.SILENT
 
 
 class ApiVerifier:
@@ -37,8 +51,10 @@ class ApiVerifier:
         *,
         session_expires: str = "",
         clock: Callable[[], float] = time.monotonic,
+        listener: Listener = NOBODY,
     ) -> None:
         self._settings = settings
+        self._listener = listener
         self._judge = Judge(settings, session_expires)
         self._question = Question(settings)
         self.breaker = Breaker(clock)
@@ -62,7 +78,7 @@ class ApiVerifier:
                 async with asyncio.timeout_at(deadline):
                     await self._free.acquire()
             except TimeoutError:
-                raise VerifyUnavailable("no turn to ask came in time") from None
+                raise VerifyUnavailable(Cause.NO_TURN, "no turn to ask came in time") from None
         try:
             return await self._ask_or_rest(token, deadline)
         finally:
@@ -71,9 +87,9 @@ class ApiVerifier:
     @contextmanager
     def _in_queue(self) -> Iterator[None]:
         if self.breaker.is_resting:
-            raise VerifyUnavailable("the verify API is given a rest after failures")
+            raise VerifyUnavailable(Cause.RESTING, RESTING)
         if self._free.locked() and self._queued >= self._settings.max_queue:
-            raise VerifyUnavailable("too many are waiting for an answer")
+            raise VerifyUnavailable(Cause.QUEUE_FULL, "too many are waiting for an answer")
         self._queued += 1
         try:
             yield
@@ -84,12 +100,11 @@ class ApiVerifier:
         """Ask, unless the breaker says not to, and tell it how it went."""
         pause = self.breaker.wait()
         if pause > 0:
-            raise VerifyUnavailable(
-                "the verify API is given a rest after failures", retry_after=max(pause, 1)
-            )
+            raise VerifyUnavailable(Cause.RESTING, RESTING, retry_after=max(pause, 1))
+        asking = _Asking(token)
         try:
             async with asyncio.timeout_at(deadline):
-                verdict = await self._ask_again_once(token)
+                verdict = await self._ask_again_once(asking)
         except AskedToWait as problem:
             self.breaker.paused(problem.seconds)
             raise
@@ -98,40 +113,45 @@ class ApiVerifier:
             raise
         except TimeoutError:
             self.breaker.failed()
-            raise VerifyUnavailable("no answer in time") from None
+            raise VerifyUnavailable(asking.silence, "no answer in time") from None
         except BaseException:
             self.breaker.abandoned()
             raise
         self.breaker.succeeded()
         return verdict
 
-    async def _ask_again_once(self, token: Token) -> Verdict:
+    async def _ask_again_once(self, asking: _Asking) -> Verdict:
         try:
-            return await self._ask(token)
+            return await self._ask(asking)
         except NoByteCame:
             if not self.breaker.may_retry():
                 raise
             await asyncio.sleep(random.uniform(*RETRY_PAUSE))  # noqa: S311 - spreads load
-            return await self._ask(token)
+            return await self._ask(asking)
 
-    async def _ask(self, token: Token) -> Verdict:
+    async def _ask(self, asking: _Asking) -> Verdict:
         assert self._client is not None, "used outside its context"
         try:
             async with self._client.request(
                 self._settings.method,
                 allow_redirects=False,
                 proxy=self._settings.proxy or None,
-                **self._question(token),
+                **self._question(asking.token),
             ) as response:
+                asking.silence = Cause.BODY_SILENT
+                await self._listener.answered(response)
                 _obey(response)
                 body = await read_body(response) if response.status == 200 else b""
         except TimeoutError:
-            raise NoByteCame("no connection in time") from None
+            raise NoByteCame(Cause.CONNECT_TIMEOUT, "no connection in time") from None
         except (aiohttp.ClientConnectorError, aiohttp.ServerDisconnectedError) as error:
-            raise NoByteCame(f"asking failed: {type(error).__name__}") from None
+            raise NoByteCame(cause_of(error), f"asking failed: {type(error).__name__}") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # the text of a client error may hold the URL, and so the token: only its kind is told
-            raise VerifyUnavailable(f"asking failed: {type(error).__name__}") from None
+            what = f"asking failed: {type(error).__name__}"
+            raise VerifyUnavailable(cause_of(error), what) from None
+        if response.status == 200:
+            self._listener.read(body)
         return self._judge(response.status, body)
 
 
@@ -154,7 +174,8 @@ class AskedToWait(VerifyUnavailable):
         plain = wish.strip()
         known = plain.isascii() and plain.isdigit()
         self.seconds = min(float(plain) if known else RETRY_AFTER, LONGEST_PAUSE)
-        super().__init__("the verify API asks us to wait", retry_after=max(self.seconds, 1))
+        what = "the verify API asks us to wait"
+        super().__init__(Cause.BUSY, what, retry_after=max(self.seconds, 1))
 
 
 class Question:
@@ -210,7 +231,7 @@ async def read_body(response: aiohttp.ClientResponse, limit: int = MAX_BODY_BYTE
     async for chunk in response.content.iter_any():
         body += chunk
         if len(body) > limit:
-            raise VerifyUnavailable("the answer is too large")
+            raise VerifyUnavailable(Cause.BODY_TOO_LARGE, "the answer is too large")
     coding = response.headers.get("Content-Encoding", "identity").strip().lower()
     return bytes(body) if coding == "identity" else inflate(bytes(body), coding, limit)
 

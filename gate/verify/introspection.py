@@ -15,6 +15,7 @@ from gate.config.settings import IntrospectionSettings, VerifySettings
 from gate.tokens import Token
 from gate.verify.api import ApiVerifier, Question
 from gate.verify.judge import Judge
+from gate.verify.listener import NOBODY, Listener
 
 _HINT = b"&token_type_hint=access_token"
 
@@ -29,8 +30,9 @@ class IntrospectionVerifier(ApiVerifier):
         *,
         session_expires: str = "",
         clock: Callable[[], float] = time.monotonic,
+        listener: Listener = NOBODY,
     ) -> None:
-        super().__init__(verify, session_expires=session_expires, clock=clock)
+        super().__init__(verify, session_expires=session_expires, clock=clock, listener=listener)
         self._judge = Judge(verify, session_expires, settings.scope)
         self._question = IntrospectionQuestion(verify, settings)
 

@@ -10,6 +10,7 @@ from typing import TypeGuard
 from gate.cache import Verdict
 from gate.config.settings import VerifySettings
 from gate.verify import strict_json
+from gate.verify.cause import Cause, of_status
 
 MAX_BODY_BYTES = 64 * 1024
 """More than any verdict needs; counted before and after decompression."""
@@ -23,11 +24,12 @@ _INFLATE_WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 
 
 class VerifyUnavailable(Exception):
-    """The verify API cannot say. The message is a reason for the log; nothing may be concluded
-    about the token."""
+    """The verify API cannot say. `cause` is why, the message is a reason for the log; nothing may
+    be concluded about the token."""
 
-    def __init__(self, reason: str, *, retry_after: float = RETRY_AFTER) -> None:
+    def __init__(self, cause: Cause, reason: str, *, retry_after: float = RETRY_AFTER) -> None:
         super().__init__(reason)
+        self.cause = cause
         self.retry_after = math.ceil(retry_after)
 
 
@@ -52,29 +54,50 @@ class Judge:
         if status in (401, 403):
             if self._introspection:
                 raise VerifyUnavailable(
-                    f"the answer has status {status}: it does not take the gate's own credentials"
+                    Cause.OWN_CREDENTIALS,
+                    f"the answer has status {status}: it does not take the gate's own credentials",
                 )
             return NO
         if status != 200:
-            raise VerifyUnavailable(f"the answer has status {status}")
+            raise VerifyUnavailable(of_status(status), f"the answer has status {status}")
         try:
             return self._of(strict_json.loads(body))
         except Unreadable as problem:
-            raise VerifyUnavailable(f"the answer has {problem}") from None
-        except ValueError:
-            raise VerifyUnavailable("the answer is not JSON") from None
+            raise VerifyUnavailable(problem.cause, f"the answer has {problem}") from None
+        except strict_json.NotJson as problem:
+            raise VerifyUnavailable(problem.cause, "the answer is not JSON") from None
 
     def _of(self, document: object) -> Verdict:
         active = self._active.find(document)
         if active is False:
             return NO
         if active is not True:
-            raise VerifyUnavailable("the answer is neither true nor false at [verify] active")
+            raise VerifyUnavailable(
+                _neither(active), "the answer is neither true nor false at [verify] active"
+            )
         return self._claims.verdict(document) if self._scope.covers(document) else NO
+
+
+def _neither(found: object) -> Cause:
+    """What stands where true or false should."""
+    if found is ABSENT:
+        return Cause.ACTIVE_MISSING
+    match found:
+        case None:
+            return Cause.ACTIVE_NULL
+        case str():
+            return Cause.ACTIVE_TEXT
+        case int() | float():
+            return Cause.ACTIVE_NUMBER
+    return Cause.ACTIVE_STRUCTURE
 
 
 class Unreadable(ValueError):
     """A claim is there and is not what it must be. The message completes "the answer has …"."""
+
+    def __init__(self, cause: Cause, reason: str) -> None:
+        super().__init__(reason)
+        self.cause = cause
 
 
 class Claims:
@@ -90,8 +113,8 @@ class Claims:
         return Verdict(
             active=True,
             subject=_text(self._subject, document),
-            expires=_time(self._expires, document),
-            session_expires=_time(self._session_expires, document),
+            expires=_time(self._expires, document, Cause.EXPIRES_TYPE),
+            session_expires=_time(self._session_expires, document, Cause.SESSION_EXPIRES_TYPE),
         )
 
 
@@ -116,7 +139,7 @@ class Scope:
                 case list(names) if all(isinstance(name, str) for name in names):
                     found.update(names)
                 case _:
-                    raise Unreadable("no text where the scope should be")
+                    raise Unreadable(Cause.SCOPE_TYPE, "no text where the scope should be")
         return self._wanted <= found
 
 
@@ -132,15 +155,15 @@ def _text(pointer: "Pointer | None", document: object) -> str | None:
         return found
     if type(found) is int:
         return str(found)
-    raise Unreadable("no text where the subject should be")
+    raise Unreadable(Cause.SUBJECT_TYPE, "no text where the subject should be")
 
 
-def _time(pointer: "Pointer | None", document: object) -> float | None:
+def _time(pointer: "Pointer | None", document: object, cause: Cause) -> float | None:
     found = pointer.find(document) if pointer else ABSENT
     if found is ABSENT:
         return None
     if not is_time(found):
-        raise Unreadable("no finite number where the expiry should be")
+        raise Unreadable(cause, "no finite number where the expiry should be")
     return float(found)
 
 
@@ -186,14 +209,15 @@ def _is_index(step: str, length: int) -> bool:
 def inflate(packed: bytes, coding: str, limit: int = MAX_BODY_BYTES) -> bytes:
     """Decompress a body. Raises `VerifyUnavailable`; memory stays within `limit`."""
     if coding not in _INFLATE_WINDOWS:
-        raise VerifyUnavailable("the answer has a content coding that was not asked for")
+        what = "the answer has a content coding that was not asked for"
+        raise VerifyUnavailable(Cause.UNKNOWN_CODING, what)
     opener = zlib.decompressobj(_INFLATE_WINDOWS[coding])
     try:
         body = opener.decompress(packed, limit + 1)
     except zlib.error:
-        raise VerifyUnavailable("the answer does not decompress") from None
+        raise VerifyUnavailable(Cause.BODY_COMPRESSED, "the answer does not decompress") from None
     if len(body) > limit:
-        raise VerifyUnavailable("the answer is too large")
+        raise VerifyUnavailable(Cause.BODY_BOMB, "the answer is too large")
     if not opener.eof:
-        raise VerifyUnavailable("the answer is cut off")
+        raise VerifyUnavailable(Cause.BODY_COMPRESSED, "the answer is cut off")
     return body

@@ -9,6 +9,7 @@ from gate.config.settings import IntrospectionSettings, JwtSettings, VerifySetti
 from gate.verify.api import ApiVerifier
 from gate.verify.introspection import IntrospectionVerifier
 from gate.verify.jose.verifier import JwtVerifier
+from gate.verify.listener import NOBODY, Listener
 
 
 def make_verifier(
@@ -19,17 +20,22 @@ def make_verifier(
     session_expires: str = "",
     clock: Callable[[], float] = time.monotonic,
     wall: Callable[[], float] = time.time,
+    listener: Listener = NOBODY,
 ) -> ApiVerifier | JwtVerifier:
-    """The verifier; an async context manager. `wall` is Unix time: a JWT is held against it."""
+    """The verifier; an async context manager. `wall` is Unix time: a JWT is held against it.
+    `listener` hears what is answered."""
+    end = session_expires
     match verify.preset:
         case "boolean":
-            return ApiVerifier(verify, session_expires=session_expires, clock=clock)
+            return ApiVerifier(verify, session_expires=end, clock=clock, listener=listener)
         case "introspection":
             return IntrospectionVerifier(
-                verify, introspection, session_expires=session_expires, clock=clock
+                verify, introspection, session_expires=end, clock=clock, listener=listener
             )
         case "jwt":
-            return JwtVerifier(verify, jwt, session_expires=session_expires, clock=clock, wall=wall)
+            return JwtVerifier(
+                verify, jwt, session_expires=end, clock=clock, wall=wall, listener=listener
+            )
 
 
 def fingerprint(

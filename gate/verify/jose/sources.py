@@ -18,8 +18,12 @@ from gate import __version__
 from gate.config.settings import VerifySettings
 from gate.verify.api import AskedToWait, client, read_body
 from gate.verify.breaker import Breaker
+from gate.verify.cause import Cause, of_status
+from gate.verify.faults import cause_of
 from gate.verify.jose.keys import MAX_JWKS_BYTES, KeySet, of_file, of_jwks
 from gate.verify.judge import VerifyUnavailable
+from gate.verify.listener import NOBODY, Listener
+from gate.verify.strict_json import NotJson
 
 log = logging.getLogger(__name__)
 
@@ -87,8 +91,11 @@ class KeyAddress:
         algorithms: Sequence[str],
         breaker: Breaker,
         clock: Callable[[], float],
+        listener: Listener = NOBODY,
     ) -> None:
         self._settings = settings
+        self._listener = listener
+        self._silence = Cause.SILENT
         self._algorithms = algorithms
         self._breaker = breaker
         self._clock = clock
@@ -120,7 +127,8 @@ class KeyAddress:
         now = self._clock()
         if self._flight is None and now - self._looked < PAUSE:
             if self._failed:
-                raise VerifyUnavailable("the key is unknown, and the JWKS could not be fetched")
+                what = "the key is unknown, and the JWKS could not be fetched"
+                raise VerifyUnavailable(Cause.KEY_UNKNOWN, what)
             return self.known
         self._looked = now
         await self._fetched()
@@ -145,7 +153,7 @@ class KeyAddress:
         pause = self._breaker.wait()
         if pause > 0:
             what = "the JWKS address is given a rest after failures"
-            raise VerifyUnavailable(what, retry_after=max(pause, 1))
+            raise VerifyUnavailable(Cause.RESTING, what, retry_after=max(pause, 1))
         began = self._attempted = self._clock()
         self._failed = True
         try:
@@ -154,10 +162,14 @@ class KeyAddress:
         except AskedToWait as problem:
             self._breaker.paused(problem.seconds)
             raise
-        except (VerifyUnavailable, TimeoutError) as problem:
+        except VerifyUnavailable as problem:
             self._breaker.failed()
-            reason = str(problem) or "no answer in time"
-            raise VerifyUnavailable(f"the JWKS could not be fetched: {reason}") from None
+            what = f"the JWKS could not be fetched: {problem}"
+            raise VerifyUnavailable(problem.cause, what) from None
+        except TimeoutError:
+            self._breaker.failed()
+            what = "the JWKS could not be fetched: no answer in time"
+            raise VerifyUnavailable(self._silence, what) from None
         except BaseException:
             self._breaker.abandoned()
             raise
@@ -166,6 +178,7 @@ class KeyAddress:
 
     async def _get(self) -> bytes:
         assert self._client is not None, "used outside its context"
+        self._silence = Cause.SILENT
         try:
             async with self._client.get(
                 URL(self._settings.url, encoded=True),
@@ -173,14 +186,20 @@ class KeyAddress:
                 allow_redirects=False,
                 proxy=self._settings.proxy or None,
             ) as response:
+                self._silence = Cause.BODY_SILENT
+                await self._listener.answered(response)
                 wish = response.headers.get("Retry-After")
                 if response.status == 429 or (response.status == 503 and wish is not None):
                     raise AskedToWait(wish or "")
                 if response.status != 200:
-                    raise VerifyUnavailable(f"the answer has status {response.status}")
-                return await read_body(response, MAX_JWKS_BYTES)
+                    what = f"the answer has status {response.status}"
+                    raise VerifyUnavailable(of_status(response.status), what)
+                body = await read_body(response, MAX_JWKS_BYTES)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise VerifyUnavailable(f"asking failed: {type(error).__name__}") from None
+            what = f"asking failed: {type(error).__name__}"
+            raise VerifyUnavailable(cause_of(error), what) from None
+        self._listener.read(body)
+        return body
 
     def _headers(self) -> dict[str, str]:
         return {
@@ -193,13 +212,14 @@ class KeyAddress:
     def _read(self, body: bytes) -> KeySet:
         try:
             found = of_jwks(body, self._algorithms)
-        except ValueError:
-            raise VerifyUnavailable("the answer is no JWKS") from None
+        except ValueError as problem:
+            cause = problem.cause if isinstance(problem, NotJson) else Cause.NO_JWKS
+            raise VerifyUnavailable(cause, "the answer is no JWKS") from None
         if found.suspicious != self.known.suspicious:
             _warn(found)
         if not found:
             self.known = found  # the keys of before are none any more
-            raise VerifyUnavailable("the JWKS has no usable key")
+            raise VerifyUnavailable(Cause.NO_USABLE_KEY, "the JWKS has no usable key")
         return found
 
 

@@ -21,8 +21,10 @@ from gate.tokens import Token
 from gate.verify import strict_json
 from gate.verify.breaker import Breaker
 from gate.verify.jose.keys import Key, KeySet
+from gate.verify.jose.refusal import Refusal
 from gate.verify.jose.sources import KeyAddress, KeyFile, KeySource
 from gate.verify.judge import NO, Claims, Scope, Unreadable, is_time
+from gate.verify.listener import NOBODY, Listener
 
 _COMPACT: Final = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
 _UNKNOWN: Final = ("crit", "b64")  # RFC 7515, 4.1.11: what must be understood; RFC 7797
@@ -44,6 +46,7 @@ class JwtVerifier:
         session_expires: str = "",
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
+        listener: Listener = NOBODY,
     ) -> None:
         self._algorithms = settings.algorithms
         self._rules = ClaimRules(settings, Claims(verify, session_expires), wall)
@@ -51,7 +54,7 @@ class JwtVerifier:
         self._source: KeySource = (
             KeyFile(settings.key_file, settings.algorithms)
             if settings.key_file
-            else KeyAddress(verify, settings.algorithms, self.breaker, clock)
+            else KeyAddress(verify, settings.algorithms, self.breaker, clock, listener)
         )
 
     async def __aenter__(self) -> "JwtVerifier":
@@ -65,25 +68,39 @@ class JwtVerifier:
         """The keys that tokens are held against now. Raises `VerifyUnavailable`."""
         return await self._source.keys()
 
+    @property
+    def known(self) -> KeySet:
+        """The keys of the last look, and why others in it are none."""
+        return self._source.known
+
     async def verify(self, token: Token) -> Verdict:
         """Judge. Raises `VerifyUnavailable` where a key is needed that cannot be had."""
-        signed = parse(token.text, self._algorithms)
-        if signed is None:
-            return NO
-        verdict = self._rules.verdict(signed.claims)
-        if verdict.active and not await self._is_genuine(signed):
-            return NO
-        return verdict
+        found = await self.judged(token)
+        return NO if isinstance(found, Refusal) else found
 
-    async def _is_genuine(self, signed: "SignedToken") -> bool:
+    async def judged(self, token: Token) -> Verdict | Refusal:
+        """A yes, or why not. Raises `VerifyUnavailable` like `verify`."""
+        signed = parse(token.text, self._algorithms)
+        if isinstance(signed, Refusal):
+            return signed
+        found = self._rules.judged(signed.claims)
+        if isinstance(found, Refusal):
+            return found
+        return await self._doubt(signed) or found
+
+    async def _doubt(self, signed: "SignedToken") -> Refusal | None:
+        """Why the signature does not hold; None if it does."""
         before = self._source.known
         keys = await self._source.keys()
         if signed.is_by_one_of(keys):
-            return True
-        if keys.names(signed.kid) or keys is not before:  # its key is known, or they are fresh
-            return False
-        newer = await self._source.newer()
-        return newer is not keys and signed.is_by_one_of(newer)
+            return None
+        if not keys.names(signed.kid) and keys is before:  # neither known, nor are they fresh
+            newer = await self._source.newer()
+            if newer is not keys and signed.is_by_one_of(newer):
+                return None
+            keys = newer
+        unknown = signed.kid is not None and not keys.names(signed.kid)
+        return Refusal.KEY if unknown else Refusal.SIGNATURE
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +124,12 @@ class SignedToken:
         return True
 
 
-def parse(text: str, algorithms: Sequence[str]) -> SignedToken | None:
-    """The token's parts; None for what is no JWT, or wants an extension or an algorithm that is
-    not in `algorithms`."""
+def parse(text: str, algorithms: Sequence[str]) -> SignedToken | Refusal:
+    """The token's parts; or why not, for what is no JWT, or wants an extension or an algorithm
+    that is not in `algorithms`."""
     parts = _COMPACT.fullmatch(text)
     if parts is None:
-        return None
+        return Refusal.MALFORMED
     decoded = [_decoded(part) for part in parts.groups()]
     header, claims = (_object(raw) for raw in decoded[:2])
     if (
@@ -121,12 +138,12 @@ def parse(text: str, algorithms: Sequence[str]) -> SignedToken | None:
         or None in decoded
         or not header.keys().isdisjoint(_UNKNOWN)
     ):
-        return None
+        return Refusal.MALFORMED
     algorithm, kid = header.get("alg"), header.get("kid")
     if not isinstance(algorithm, str) or algorithm not in algorithms:
-        return None
+        return Refusal.ALGORITHM
     if "kid" in header and not isinstance(kid, str):
-        return None
+        return Refusal.MALFORMED
     return SignedToken(text, algorithm, kid, claims)
 
 
@@ -159,20 +176,24 @@ class ClaimRules:
         self._claims = claims
         self._wall = wall
 
-    def verdict(self, document: dict[str, object]) -> Verdict:
-        """A yes that holds until the token's end with the leeway added, or a no."""
+    def judged(self, document: dict[str, object]) -> Verdict | Refusal:
+        """A yes that holds until the token's end with the leeway added, or why not."""
         end = self._end(document)
-        if not self._is_for_us(document) or end is None or self._is_early(document):
-            return NO
+        if foreign := self._is_for_others(document):
+            return foreign
+        if end is None:
+            return Refusal.NO_END
+        if self._is_early(document):
+            return Refusal.EARLY
         try:
             if not self._scope.covers(document):
-                return NO
+                return Refusal.SCOPE
             found = self._claims.verdict(document)
         except Unreadable:
-            return NO
+            return Refusal.CLAIM
         ends = min(end, end if found.expires is None else found.expires) + self._leeway
         if self._wall() >= ends:
-            return NO
+            return Refusal.EXPIRED
         return Verdict(
             active=True,
             subject=found.subject,
@@ -180,13 +201,15 @@ class ClaimRules:
             session_expires=found.session_expires,
         )
 
-    def _is_for_us(self, document: dict[str, object]) -> bool:
+    def _is_for_others(self, document: dict[str, object]) -> Refusal | None:
         # empty settings match nothing: the settings require both, and this does not lean on it
+        if not self._issuer or document.get("iss") != self._issuer:
+            return Refusal.ISSUER
         audience = document.get("aud")
         listed = audience if isinstance(audience, list) else [audience]
-        return bool(self._issuer and self._audience) and (
-            document.get("iss") == self._issuer and self._audience in listed
-        )
+        if not self._audience or self._audience not in listed:
+            return Refusal.AUDIENCE
+        return None
 
     def _end(self, document: dict[str, object]) -> float | None:
         end = document.get("exp")

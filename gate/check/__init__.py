@@ -1,0 +1,1 @@
+"""`gate check`: what works with these settings and what does not. `examine` is the way in."""

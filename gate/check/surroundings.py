@@ -1,0 +1,78 @@
+"""What lies on this machine: the site, who may frame it, and the gate's own certificate."""
+
+from typing import Final
+
+from gate.app import MIB
+from gate.check.report import Diagnosis, Report
+from gate.config.settings import ServerSettings, Settings
+from gate.config.spelling import is_loopback
+from gate.site.index import read_site
+from gate.site.tree import TreeProblem
+from gate.start import server_tls
+
+SITE: Final = Diagnosis(
+    "site-unusable", "{found}", "build the site and name its folder in [site] root"
+)
+PUBLIC: Final = Diagnosis(
+    "anyone-may-read",
+    "anyone may read {found}",
+    "look at [site] public if that is not meant",
+)
+NO_FRAME: Final = Diagnosis(
+    "nobody-may-frame",
+    "no portal may show the site in a frame",
+    'name the portal in [frame] allowed_origins, as ["https://portal.example"]',
+)
+NO_PUBLIC_URL: Final = Diagnosis(
+    "no-public-url",
+    "[server] public_url is empty",
+    "set it to the https address that browsers see",
+)
+CERTIFICATE: Final = Diagnosis(
+    "server-certificate-unusable",
+    "[server] tls_certificate cannot be used with tls_key: {found}",
+    "both are PEM files, the key is not encrypted, and they belong together",
+)
+
+
+def look_around(settings: Settings, report: Report) -> None:
+    """Look at all of it. Nobody is asked."""
+    _site(settings, report)
+    _frame(settings, report)
+    _certificate(settings.server, report)
+
+
+def _site(settings: Settings, report: Report) -> None:
+    try:
+        site = read_site(
+            settings.site.root,
+            public=settings.site.public,
+            memory_bytes=settings.site.memory_mib * MIB,
+        )
+    except TreeProblem as problem:
+        report.problem(SITE.with_facts({"found": str(problem)}))
+        return
+    report.fine(f"site: {len(site)} paths in {site.root}")
+    public = [path for path in site if (entry := site.lookup(path)) and entry.public]
+    if public:
+        told = f"{len(public)} of them, {public[0]!r} among them"
+        report.note(PUBLIC.with_facts({"found": told}))
+
+
+def _frame(settings: Settings, report: Report) -> None:
+    if origins := settings.frame.allowed_origins:
+        report.fine("frame: allowed are " + ", ".join(origins))
+    else:
+        report.note(NO_FRAME)
+    if not settings.server.public_url and not is_loopback(settings.server.host):
+        report.note(NO_PUBLIC_URL)
+
+
+def _certificate(server: ServerSettings, report: Report) -> None:
+    try:
+        served = server_tls(server)
+    except (OSError, ValueError) as error:
+        report.problem(CERTIFICATE.with_facts({"found": str(error)}))
+        return
+    if served is not None:
+        report.fine(f"https: with the certificate in {server.tls_certificate}")
