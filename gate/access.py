@@ -141,6 +141,13 @@ class Access:
         begun = self._seal.new(token, expires=decision.session_expires, subject=decision.subject)
         return decision._replace(outcome=Outcome.INTAKE, session=begun)
 
+    def knows(self, token: Token, session: Session | None) -> bool:
+        """Whether a token is the session's own, or remembered as good: nobody need be asked."""
+        if session is not None and session.holds(token) and self._holds(session):
+            return True
+        verdict = self._cache.get(self._key(token))
+        return verdict is not None and verdict.active
+
     def until(self, session: Session) -> float:
         """When a session ends by what is known now, Unix time: by its own limits, or with its
         token."""

@@ -12,45 +12,78 @@ from gate import tokens
 from gate.access import Access, Decision
 from gate.answers import Answers
 from gate.intake import known_target
+from gate.limits import FailureLimits
 from gate.outcome import Outcome
 from gate.scope import SCOPE, Scope
 from gate.seal import Session
 from gate.session import SessionSeal
 
 
-async def take_token(
-    request: web.Request,
-    scope: Scope,
-    text: str,
-    access: Access,
-    seal: SessionSeal,
-    answers: Answers,
-) -> web.StreamResponse | None:
-    """Judge a token that came in and let the response carry the new session.
+class Admission:
+    """Takes tokens in. Refusals are counted, and who has too many waits."""
 
-    None when it was good: the caller says where to go. Only a refused token deletes the cookie.
-    """
-    token = tokens.parse(text)
-    held: Session | None = await sessions.current(request)
-    if token is None:
-        decision = Decision(Outcome.REFUSED)
-    elif not seal.fits(seal.new(token, expires=None, subject=None)):
-        return answers.too_long(request, scope)
-    else:
-        decision = await access.admit(token, held)
-    scope.outcome, scope.subject = decision.outcome, decision.subject
-    scope.verify_ms = decision.verify_ms
-    if decision.outcome is Outcome.INTAKE:
-        if decision.session is not None:
-            if not seal.fits(decision.session):
-                return answers.too_long(request, scope)
-            await sessions.begin(request, decision.session)
-        return None
-    if decision.outcome is Outcome.REFUSED:
-        await sessions.end(request)
-    # a form cannot be sent again by a link
-    again = decision.outcome is Outcome.UNAVAILABLE and request.method == "POST"
-    return answers.denied(request, scope, decision, page="unavailable_form" if again else None)
+    def __init__(
+        self, access: Access, seal: SessionSeal, answers: Answers, limits: FailureLimits
+    ) -> None:
+        self._access = access
+        self._seal = seal
+        self._answers = answers
+        self._limits = limits
+
+    async def take(
+        self, request: web.Request, scope: Scope, text: str
+    ) -> web.StreamResponse | None:
+        """Judge a token that came in and let the response carry the new session.
+
+        None when it was good: the caller says where to go. Only a refused token deletes the cookie.
+        """
+        held: Session | None = await sessions.current(request)
+        judged = await self.judge(request, scope, text, held)
+        if isinstance(judged, web.StreamResponse):
+            return judged
+        if judged.outcome is Outcome.INTAKE:
+            if judged.session is not None:
+                await sessions.begin(request, judged.session)
+            return None
+        if judged.outcome is Outcome.REFUSED:
+            await sessions.end(request)
+        # a form cannot be sent again by a link
+        again = judged.outcome is Outcome.UNAVAILABLE and request.method == "POST"
+        page = "unavailable_form" if again else None
+        return self._answers.denied(request, scope, judged, page=page)
+
+    async def judge(
+        self, request: web.Request, scope: Scope, text: str, held: Session | None
+    ) -> Decision | web.Response:
+        """The decision about a token, noted in the scope; or the answer where there is none: it is
+        too long for a cookie, or too many were refused."""
+        token = tokens.parse(text)
+        if token is not None and not self._seal.fits(
+            self._seal.new(token, expires=None, subject=None)
+        ):
+            return self._answers.too_long(request, scope)
+        if (token is None or not self._access.knows(token, held)) and (
+            seconds := self.wait(request, scope)
+        ):
+            return self._answers.limited(request, scope, seconds)
+        decision = (
+            Decision(Outcome.REFUSED) if token is None else await self._access.admit(token, held)
+        )
+        scope.outcome, scope.subject = decision.outcome, decision.subject
+        scope.verify_ms = decision.verify_ms
+        if decision.outcome is Outcome.REFUSED:
+            self.refused(request, scope)
+        if decision.session is not None and not self._seal.fits(decision.session):
+            return self._answers.too_long(request, scope)
+        return decision
+
+    def wait(self, request: web.Request, scope: Scope) -> int:
+        """Seconds until this client may bring another token; 0 for now."""
+        return self._limits.wait(scope.address, request.headers.get("User-Agent", ""))
+
+    def refused(self, request: web.Request, scope: Scope) -> None:
+        """Count a refusal."""
+        self._limits.failed(scope.address, request.headers.get("User-Agent", ""))
 
 
 class RecentIntakes:

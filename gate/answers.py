@@ -30,6 +30,7 @@ _DETAILS = {
     "forbidden_frame": "the page that frames this documentation is not in [frame] allowed_origins",
     "forbidden_load": "pages of other origins may frame this documentation, not load parts of it",
     "framed_only": "this documentation is shown inside the portal, not in a window of its own",
+    "limited": "too many tokens were refused: wait, and look at what sends them",
     "unavailable": "the verify API cannot be asked now: try again later",
     "unavailable_form": "the verify API cannot be asked now: try again later",
     "unwritten": "that could not be recorded, so it may not hold: try again",
@@ -50,7 +51,7 @@ class Answers:
     ) -> web.Response:
         """The page `name` for a person, or the same as a problem document."""
         if is_navigation(request.headers):
-            return self._html(scope, code, name, **facts)
+            return self._html(request, scope, code, name, **facts)
         problem = {
             "title": HTTPStatus(code).phrase,
             "status": code,
@@ -64,13 +65,25 @@ class Answers:
             headers={"Content-Type": _PROBLEM},
         )
 
-    def _html(self, scope: Scope, code: int, name: str, **facts: str) -> web.Response:
-        body = self._pages.html(name, request_id=scope.request_id, **facts)
-        return web.Response(status=code, body=body, headers={"Content-Type": _HTML})
+    def _html(
+        self, request: web.Request, scope: Scope, code: int, name: str, **facts: str
+    ) -> web.Response:
+        language = self._pages.language(request.headers.get("Accept-Language"))
+        body = self._pages.html(name, request_id=scope.request_id, language=language, **facts)
+        return web.Response(
+            status=code, body=body, headers={"Content-Type": _HTML, "Content-Language": language}
+        )
 
-    def signed_out(self, scope: Scope) -> web.Response:
+    def signed_out(self, request: web.Request, scope: Scope) -> web.Response:
         """200: where sign-out leads. No problem, so a page for scripts too."""
-        return self._html(scope, 200, "signed_out")
+        return self._html(request, scope, 200, "signed_out")
+
+    def limited(self, request: web.Request, scope: Scope, seconds: int) -> web.Response:
+        """429: too many attempts failed."""
+        scope.outcome = Outcome.LIMITED
+        response = self.page(request, scope, 429, "limited")
+        response.headers["Retry-After"] = str(seconds)
+        return response
 
     def denied(
         self, request: web.Request, scope: Scope, decision: Decision, *, page: str | None = None

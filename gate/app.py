@@ -13,8 +13,9 @@ from aiohttp.abc import AbstractAccessLogger
 from aiohttp.typedefs import Handler, Middleware
 
 from gate.access import Access, Tier, Verifier
-from gate.admission import RecentIntakes
+from gate.admission import Admission, RecentIntakes
 from gate.answers import Answers
+from gate.brand import open_brand
 from gate.cache import VerdictCache
 from gate.clocks import CLOCKS, Clocks
 from gate.config.settings import Settings
@@ -25,6 +26,7 @@ from gate.forms import MAX_FORM_BYTES
 from gate.handlers import SessionHandlers, StatusHandlers
 from gate.headers import ResponseHeaders
 from gate.intake import AllowedOrigins, Reader
+from gate.limits import FailureLimits
 from gate.middleware import Guard
 from gate.observe.access_log import AccessLog, Output
 from gate.operations import RevokeHandler
@@ -72,6 +74,7 @@ class Parts:
 
     seal: SessionSeal
     access: Access
+    admission: Admission
     verifier: ApiVerifier | JwtVerifier
     shared: "SharedTier | None"
     reader: Reader
@@ -112,7 +115,8 @@ def make_app(
 
 
 def _parts(settings: Settings, state: State, clocks: Clocks) -> Parts:
-    pages = Pages()
+    pages = Pages(open_brand(settings.brand), settings.frame)
+    answers = Answers(pages)
     readiness = Readiness()
     seal = SessionSeal(settings.session, state.keys.derive("cookie"), clocks.wall)
     cache = _cache(settings, clocks)
@@ -125,15 +129,18 @@ def _parts(settings: Settings, state: State, clocks: Clocks) -> Parts:
         clock=clocks.monotonic,
         wall=clocks.wall,
     )
+    access = _access(settings, state, seal, cache, verifier, shared, clocks)
+    limits = FailureLimits(settings.limits, clocks.monotonic)
     return Parts(
         seal=seal,
-        access=_access(settings, state, seal, cache, verifier, shared, clocks),
+        access=access,
+        admission=Admission(access, seal, answers, limits),
         verifier=verifier,
         shared=shared,
         reader=Reader(settings.intake),
         origins=AllowedOrigins(settings.frame.allowed_origins, settings.server.public_url),
         pages=pages,
-        answers=Answers(pages),
+        answers=answers,
         recent=RecentIntakes(clocks.monotonic),
         paths=PathSessions(
             state.keys.derive("prefix"), clocks.wall, enabled=settings.frame.cookieless
@@ -148,8 +155,7 @@ def _own_routes(
     """Everything under /-/: path, methods, handler."""
     handle = SessionHandlers(
         site=state.site,
-        access=parts.access,
-        seal=parts.seal,
+        admission=parts.admission,
         revocations=state.revocations,
         reader=parts.reader,
         origins=parts.origins,
@@ -161,8 +167,9 @@ def _own_routes(
     )
     status = StatusHandlers(parts.pages, parts.readiness)
     shell = ShellHandlers(
-        page=parts.pages.shell(settings.frame),
+        pages=parts.pages,
         access=parts.access,
+        admission=parts.admission,
         seal=parts.seal,
         paths=parts.paths,
         origins=parts.origins,
@@ -177,6 +184,8 @@ def _own_routes(
         "/-/healthz": (("GET", "HEAD"), status.healthz),
         "/-/readyz": (("GET", "HEAD"), status.readyz),
         "/-/gate.css": (("GET", "HEAD"), status.stylesheet),
+        "/-/logo": (("GET", "HEAD"), status.logo),
+        "/-/page.js": (("GET", "HEAD"), status.script),
         "/-/embed.js": (("GET", "HEAD"), embed_script().handle),
         "/-/frame.js": (("GET", "HEAD"), Script("frame.js").handle),
         "/-/frame": (("GET", "HEAD"), shell.shell),
@@ -208,6 +217,7 @@ def _corridor(
         routes=routes,
         site=state.site,
         access=parts.access,
+        admission=parts.admission,
         seal=parts.seal,
         reader=parts.reader,
         origins=parts.origins,

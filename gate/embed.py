@@ -7,14 +7,15 @@ from typing import Final
 from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
-from gate import tokens
 from gate.access import Access
+from gate.admission import Admission
 from gate.answers import Answers
 from gate.clocks import Clocks
 from gate.cookieless import PathSessions, is_inside
 from gate.forms import JSON, UnreadableForm, read_fields
 from gate.intake import AllowedOrigins, comes_from
 from gate.outcome import Outcome
+from gate.pages import Pages
 from gate.scope import SCOPE, Scope
 from gate.seal import Session
 from gate.session import SessionSeal
@@ -62,14 +63,15 @@ def embed_script() -> Script:
 
 
 class ShellHandlers:
-    """`/-/frame`, `/-/frame/session` and `/-/frame/prefix`. `page` is the shell; `patience` the
-    time for a body to arrive, in seconds."""
+    """`/-/frame`, `/-/frame/session` and `/-/frame/prefix`. `patience` is the time for a body
+    to arrive, in seconds."""
 
     def __init__(
         self,
         *,
-        page: bytes,
+        pages: Pages,
         access: Access,
+        admission: Admission,
         seal: SessionSeal,
         paths: PathSessions,
         origins: AllowedOrigins,
@@ -77,8 +79,9 @@ class ShellHandlers:
         clocks: Clocks,
         patience: float,
     ) -> None:
-        self._page = page
+        self._pages = pages
         self._access = access
+        self._admission = admission
         self._seal = seal
         self._paths = paths
         self._origins = origins
@@ -90,7 +93,11 @@ class ShellHandlers:
         """`GET /-/frame`: the page around the site's own. It holds no secret and opens nothing."""
         if request.headers.get("Sec-Fetch-Dest") == "document":
             return self._answers.forbidden(request, request[SCOPE], "framed_only")
-        return web.Response(body=self._page, headers={"Content-Type": "text/html; charset=utf-8"})
+        language = self._pages.language(request.headers.get("Accept-Language"))
+        return web.Response(
+            body=self._pages.shell(language),
+            headers={"Content-Type": "text/html; charset=utf-8", "Content-Language": language},
+        )
 
     async def session(self, request: web.Request) -> web.StreamResponse:
         """`GET /-/frame/session`: whether the cookie came back, and how long it will do."""
@@ -121,15 +128,9 @@ class ShellHandlers:
         return await self._take(request, scope, texts[0])
 
     async def _take(self, request: web.Request, scope: Scope, text: str) -> web.StreamResponse:
-        token = tokens.parse(text)
-        if token is None:
-            scope.outcome = Outcome.REFUSED
-            return self._answers.unauthorized(request, scope)
-        if not self._seal.fits(self._seal.new(token, expires=None, subject=None)):
-            return self._answers.too_long(request, scope)
-        decision = await self._access.admit(token, None)
-        scope.outcome, scope.subject = decision.outcome, decision.subject
-        scope.verify_ms = decision.verify_ms
+        decision = await self._admission.judge(request, scope, text, None)
+        if isinstance(decision, web.StreamResponse):
+            return decision
         if decision.session is None:
             return self._answers.denied(request, scope, decision)
         until = self._access.until(decision.session)

@@ -3,8 +3,7 @@
 from aiohttp import web
 
 from gate import session as sessions
-from gate.access import Access
-from gate.admission import RecentIntakes, take_token
+from gate.admission import Admission, RecentIntakes
 from gate.answers import Answers
 from gate.cookieless import PathSessions
 from gate.forms import JSON, Fields, UnreadableForm, read_fields
@@ -14,7 +13,6 @@ from gate.pages import Pages
 from gate.readiness import Readiness
 from gate.scope import SCOPE, Scope
 from gate.seal import Session
-from gate.session import SessionSeal
 from gate.site.index import Site
 from gate.state.revocations import NotAnnounced, RevocationProblem, Revocations
 
@@ -29,8 +27,7 @@ class SessionHandlers:
         self,
         *,
         site: Site,
-        access: Access,
-        seal: SessionSeal,
+        admission: Admission,
         revocations: Revocations,
         reader: Reader,
         origins: AllowedOrigins,
@@ -41,8 +38,7 @@ class SessionHandlers:
         patience: float,
     ) -> None:
         self._site = site
-        self._access = access
-        self._seal = seal
+        self._admission = admission
         self._revocations = revocations
         self._reader = reader
         self._origins = origins
@@ -68,7 +64,7 @@ class SessionHandlers:
         bearers = self._reader.bearer_tokens(request.headers)
         if differ([text, *bearers, *self._reader.query_tokens(known_target(request).query)]):
             return self._answers.malformed(request, scope, 400, "two different tokens came at once")
-        answer = await take_token(request, scope, text, self._access, self._seal, self._answers)
+        answer = await self._admission.take(request, scope, text)
         if answer is not None:
             return answer
         if request.content_type == JSON:
@@ -112,7 +108,7 @@ class SessionHandlers:
 
     async def signed_out(self, request: web.Request) -> web.StreamResponse:
         """`GET /-/signed-out`."""
-        return self._answers.signed_out(request[SCOPE])
+        return self._answers.signed_out(request, request[SCOPE])
 
     def _of_stranger(self, request: web.Request, scope: Scope) -> web.Response | None:
         """403 for a POST that neither our own nor an allowed page sent: the defence against a
@@ -137,10 +133,10 @@ def _token_and_next(fields: Fields) -> tuple[str, str]:
 
 
 class StatusHandlers:
-    """`/-/healthz`, `/-/readyz` and the stylesheet."""
+    """`/-/healthz`, `/-/readyz`, and what the gate's own pages load."""
 
     def __init__(self, pages: Pages, readiness: Readiness) -> None:
-        self._stylesheet = pages.stylesheet
+        self._pages = pages
         self._readiness = readiness
 
     async def healthz(self, request: web.Request) -> web.StreamResponse:
@@ -159,5 +155,16 @@ class StatusHandlers:
     async def stylesheet(self, request: web.Request) -> web.StreamResponse:
         """What the gate's own pages look like."""
         return web.Response(
-            body=self._stylesheet, headers={"Content-Type": "text/css; charset=utf-8"}
+            body=self._pages.stylesheet, headers={"Content-Type": "text/css; charset=utf-8"}
         )
+
+    async def script(self, request: web.Request) -> web.StreamResponse:
+        """What the gate's own pages do."""
+        return web.Response(
+            body=self._pages.script, headers={"Content-Type": "text/javascript; charset=utf-8"}
+        )
+
+    async def logo(self, request: web.Request) -> web.StreamResponse:
+        """The company's mark."""
+        brand = self._pages.brand
+        return web.Response(body=brand.logo, headers={"Content-Type": brand.logo_type})

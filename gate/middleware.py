@@ -15,7 +15,7 @@ from aiohttp.typedefs import Handler
 
 from gate import tokens
 from gate.access import Access, Decision
-from gate.admission import RecentIntakes, take_token
+from gate.admission import Admission, RecentIntakes
 from gate.answers import Answers
 from gate.cookieless import PathSessions
 from gate.intake import (
@@ -38,6 +38,7 @@ from gate.seal import Session
 from gate.serving import Files
 from gate.session import SessionSeal, SessionStorage
 from gate.site.index import Entry, Redirect, Site
+from gate.tokens import Token
 
 OWN = "/-/"
 """Everything of the gate's own lives under this path."""
@@ -59,6 +60,7 @@ class Guard:
         routes: Mapping[str, tuple[str, ...]],
         site: Site,
         access: Access,
+        admission: Admission,
         seal: SessionSeal,
         reader: Reader,
         origins: AllowedOrigins,
@@ -73,6 +75,7 @@ class Guard:
         self._site = site
         self._files = Files(site)
         self._access = access
+        self._admission = admission
         self._seal = seal
         self._reader = reader
         self._origins = origins
@@ -145,10 +148,14 @@ class Guard:
     ) -> web.StreamResponse:
         public = found is not None and found.public
         bearer = tokens.parse(bearers[0]) if bearers else None
+        if bearers and not public and (seconds := self._wait(request, scope, bearer)):
+            return self._answers.limited(request, scope, seconds)
         if bearers and bearer is None and not public:
             decision = Decision(Outcome.REFUSED)
         else:
             decision = await self._access.decide(session, bearer=bearer, public=public)
+        if bearers and decision.outcome is Outcome.REFUSED:
+            self._admission.refused(request, scope)
         scope.outcome, scope.subject = decision.outcome, decision.subject
         scope.verify_ms = decision.verify_ms
         match decision.outcome:
@@ -160,6 +167,12 @@ class Guard:
                 return self._answers.denied(request, scope, decision, page="no_cookie")
             case _:
                 return self._answers.denied(request, scope, decision)
+
+    def _wait(self, request: web.Request, scope: Scope, bearer: Token | None) -> int:
+        """Seconds that a Bearer token has to wait, because too many were refused."""
+        if bearer is not None and self._access.knows(bearer, None):
+            return 0
+        return self._admission.wait(request, scope)
 
     async def _serve(
         self,
@@ -192,7 +205,7 @@ class Guard:
             return self._answers.forbidden(request, scope, "forbidden_frame")
         rest = self._reader.without_token(target.query)
         location = return_path(target.path, rest, self._site)
-        answer = await take_token(request, scope, text, self._access, self._seal, self._answers)
+        answer = await self._admission.take(request, scope, text)
         if answer is not None:
             return answer
         self._recent.note(request, location)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from gate.app import MIB, State
+from gate.brand import BrandProblem, open_brand
 from gate.config.settings import ServerSettings, Settings
 from gate.site.index import Site, read_site
 from gate.site.tree import TreeProblem
@@ -55,6 +56,7 @@ def prepare(settings: Settings) -> Prepared:
     tls = attempt(certificate, lambda: server_tls(server), OSError, ValueError)
     trust = "[verify] ca_file or client_certificate: cannot be used"
     attempt(trust, lambda: tls_context(settings.verify), OSError, ValueError)
+    attempt("[brand] logo", lambda: open_brand(settings.brand), BrandProblem)
     if problems:  # nothing is written by a start that fails
         raise StartProblem(problems)
     revocations = attempt("[server] state_dir", lambda: _revocations(settings), JournalProblem)

@@ -23,7 +23,8 @@ FLOORS = [
     ["config.settings", "config.preset_soundness", "config.soundness", "config.load"],
     # what the settings open
     ["site.encodings", "site.index", "state.keys", "state.revocations"],
-    ["scope", "seal", "session", "headers", "pages", "demo", "demo.portal"],
+    ["scope", "seal", "session", "headers", "limits", "demo", "demo.portal"],
+    ["languages", "wording", "brand", "pages"],
     # who is asked about a token
     ["verify.judge", "verify.api", "verify.introspection"],
     ["verify.jose.refusal", "verify.jose.sources", "verify.jose.verifier", "verify.presets"],

@@ -8,6 +8,8 @@ from typing import Final
 
 import pytest
 
+from gate.brand import open_brand
+from gate.config.settings import BrandSettings, FrameSettings
 from gate.pages import Pages
 
 RID: Final = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -36,7 +38,7 @@ NAMES: Final = (
     "unavailable_form",
     "unwritten",
 )
-PAGES: Final = Pages()
+PAGES: Final = Pages(open_brand(BrandSettings()), FrameSettings())
 
 every_page = pytest.mark.parametrize("name", NAMES)
 
@@ -77,7 +79,8 @@ def test_a_page_says_what_happened_what_to_do_and_what_to_quote(name: str) -> No
         assert words in outline.text
     assert html.startswith("<!doctype html>")
     # the mark by which the page around it, in a portal's element, knows what happened
-    assert f'<html lang="en" data-gate-page="{name}">' in html
+    assert f'<html lang="en" data-origins="" data-gate-page="{name}" data-request="{RID}"' in html
+    assert ("data-retry-after" in html) is (name == "unavailable")
 
 
 @every_page
@@ -89,14 +92,16 @@ def test_a_page_is_fit_for_frames_themes_and_narrow_screens(name: str) -> None:
 
 
 @every_page
-def test_a_page_loads_its_stylesheet_and_nothing_else(name: str) -> None:
+def test_a_page_loads_its_stylesheet_its_script_and_its_icon_and_nothing_else(name: str) -> None:
     outline = Outline(render(name))
     tags = {tag for tag, _ in outline.elements}
-    assert not tags & {"script", "style", "img", "iframe", "base", "object"}
+    assert not tags & {"style", "img", "iframe", "base", "object"}
+    scripts = [given for tag, given in outline.elements if tag == "script"]
+    assert scripts == [{"src": "/-/page.js", "defer": None}]
     attributes = {key for _, given in outline.elements for key in given}
     assert not [key for key in attributes if key == "style" or key.startswith("on")]
     links = [given["href"] for tag, given in outline.elements if tag == "link"]
-    assert links == ["/-/gate.css"]
+    assert links == ["/-/logo", "/-/gate.css"]
 
 
 @every_page

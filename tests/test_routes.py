@@ -17,7 +17,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND")
 OPEN = {"/-/healthz", "/-/readyz", "/-/gate.css", "/-/signed-out", "/-/frame", "/-/frame.js",
-        "/-/embed.js"}  # fmt: skip
+        "/-/embed.js", "/-/page.js", "/-/logo"}  # fmt: skip
 """The gate's own routes that answer a stranger with a success."""
 
 STRANGERS = {

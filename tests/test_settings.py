@@ -65,6 +65,12 @@ DEFAULTS: dict[str, dict[str, object]] = {
         "only": False,
         "embedder_policy": "",
     },
+    "brand": {"name": "", "logo": "", "color": "", "contact": ""},
+    "limits": {
+        "failures_per_client": 30,
+        "failures_per_address": 300,
+        "failures_in_all": 6000,
+    },
     "revoke": {"secret": ""},
     "log": {"format": "json", "level": "info", "access": True, "subject": "hash"},
 }  # fmt: skip

@@ -180,6 +180,27 @@ class FrameSettings(Section):
     embedder_policy: Literal["", "require-corp", "credentialless"] = ""
 
 
+class BrandSettings(Section):
+    """What the gate's own pages look like. `contact` is a mail address, an https address or a text;
+    `color` is "#rrggbb"."""
+
+    name: Annotated[str, spelt(r"[^\0-\x1f\x7f]{0,80}", "must be at most 80 characters")] = ""
+    logo: PathOrNone = None
+    color: Annotated[
+        str, spelt("(?:#[0-9A-Fa-f]{6})?", 'must be as "#2a4fc0", or "" for the gate\'s own')
+    ] = ""
+    contact: Annotated[str, spelt(r"[^\0-\x1f\x7f]{0,200}", "must be at most 200 characters")] = ""
+
+
+class LimitSettings(Section):
+    """How many refused tokens a minute are too many; 0 is no limit. A client is an address with a
+    browser's name."""
+
+    failures_per_client: Annotated[int, Field(ge=0, le=1_000_000)] = 30
+    failures_per_address: Annotated[int, Field(ge=0, le=1_000_000)] = 300
+    failures_in_all: Annotated[int, Field(ge=0, le=100_000_000)] = 6000
+
+
 class RevokeSettings(Section):
     """The secret of `POST /-/revoke`. "" turns the route off."""
 
@@ -207,6 +228,8 @@ class Settings(Section):
     session: SessionSettings = SessionSettings()
     intake: IntakeSettings = IntakeSettings()
     frame: FrameSettings = FrameSettings()
+    brand: BrandSettings = BrandSettings()
+    limits: LimitSettings = LimitSettings()
     revoke: RevokeSettings = RevokeSettings()
     log: LogSettings = LogSettings()
 
