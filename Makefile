@@ -23,7 +23,7 @@ check: $(VENV)/checked ## lint, types and the Dockerfile
 	@$(BIN)/mypy
 	@$(BIN)/hadolint Dockerfile
 
-bench: $(VENV)/tested ## processor time a request, beside others
+bench: $(VENV)/tested ## processor time a request, beside others; ARGS=--help for other figures
 	@$(BIN)/python -m bench $(ARGS)
 
 site: $(VENV)/docs ## build docs/ into site/

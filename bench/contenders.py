@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench import bare
+from bench.gates import running_gate
 from bench.load import write_script
 from bench.machine import Cores
 from bench.scenarios import READERS, Scenario
@@ -55,13 +56,8 @@ class Stage:
     @contextlib.contextmanager
     def gate(self, verify_url: str, checkout: Path, name: str = GATE) -> Iterator[Contender]:
         """`gate serve` of a checkout, with settings as an operator would have them."""
-        port = free_port()
-        config = self.folder / f"{port}.toml"
-        config.write_text(_config(port, self.site, self.folder / f"{port}.state", verify_url))
-        command = python("gate", "serve", "--config", str(config))
-        with running(
-            command, port, folder=self.folder, cores=self.cores, checkout=checkout
-        ) as server:
+        verify = f'url = "{verify_url}"\nactive = "/active"'
+        with running_gate(self.folder, self.site, self.cores, verify, checkout=checkout) as server:
             _sign_one_out(server)
             yield self._signed_in(name, server)
 
@@ -153,22 +149,6 @@ def _must_match(contender: Contender, model: Contender) -> None:
         ours, theirs = ({**one.headers, "Date": ""} for one in (answer, wanted))
         if (answer.status, answer.body, ours) != (wanted.status, wanted.body, theirs):
             raise BenchProblem(f"{contender.name} and {model.name} differ in {name}")
-
-
-def _config(port: int, site: Path, state: Path, verify_url: str) -> str:
-    return f"""
-[server]
-port = {port}
-public_url = "https://docs.example.com"
-state_dir = {json.dumps(str(state))}
-[site]
-root = {json.dumps(str(site))}
-[verify]
-url = "{verify_url}"
-active = "/active"
-[frame]
-allowed_origins = ["https://portal.example.com"]
-"""
 
 
 @contextlib.contextmanager

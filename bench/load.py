@@ -26,6 +26,25 @@ done = function(summary, latency, requests)
 end
 """
 
+# tokens are picked at random, so that no two runs bring the same ones in the same order
+_STRANGERS = """
+math.randomseed(seed)
+request = function()
+  local token = {"Bearer "}
+  for i = 2, 5 do token[i] = string.format("%08x", math.random(0, 4294967295)) end
+  wrk.headers["Authorization"] = table.concat(token)
+  return wrk.format()
+end
+"""
+
+_BEARERS = """
+math.randomseed(os.time())
+request = function()
+  wrk.headers["Authorization"] = "Bearer " .. string.format(form, math.random(0, count - 1))
+  return wrk.format()
+end
+"""
+
 # every request is made before the clock starts
 _TURNS = """
 local requests, turn = {}, 0
@@ -59,9 +78,7 @@ def check() -> None:
 
 def write_script(file: Path, path: str, headers: dict[str, str], cookies: list[str]) -> None:
     """A wrk script that asks for `path`, with the cookies in turn."""
-    # a JSON text of ASCII characters is a Lua text as well
-    lines = [f"wrk.path = {json.dumps(path)}"]
-    lines += [f"wrk.headers[{json.dumps(name)}] = {json.dumps(headers[name])}" for name in headers]
+    lines = _head(path, headers)
     if len(cookies) == 1:
         lines.append(f'wrk.headers["Cookie"] = {json.dumps(cookies[0])}')
     else:
@@ -69,8 +86,27 @@ def write_script(file: Path, path: str, headers: dict[str, str], cookies: list[s
     file.write_text("\n".join([*lines, _REPORT]), "ascii")
 
 
-def run(script: Path, port: int, *, seconds: int, core: int | None) -> Load:
-    """One thread, 64 connections. Raises `BenchProblem` unless every answer was a good one."""
+def write_strangers(file: Path, path: str, headers: dict[str, str], seed: int) -> None:
+    """A wrk script that brings a token nobody has seen with every request."""
+    file.write_text("\n".join([*_head(path, headers), f"seed = {seed}", _STRANGERS, _REPORT]))
+
+
+def write_bearers(file: Path, path: str, headers: dict[str, str], form: str, count: int) -> None:
+    """A wrk script that brings one of `count` tokens with every request, any of them; `form` makes
+    a token of a number, in the manner of printf."""
+    given = [f"form, count = {json.dumps(form)}, {count}"]
+    file.write_text("\n".join([*_head(path, headers), *given, _BEARERS, _REPORT]))
+
+
+def _head(path: str, headers: dict[str, str]) -> list[str]:
+    # a JSON text of ASCII characters is a Lua text as well
+    named = [f"wrk.headers[{json.dumps(name)}] = {json.dumps(headers[name])}" for name in headers]
+    return [f"wrk.path = {json.dumps(path)}", *named]
+
+
+def run(script: Path, port: int, *, seconds: int, core: int | None, refused: bool = False) -> Load:
+    """One thread, 64 connections. Raises `BenchProblem` unless every answer was a good one, or,
+    where `refused`, unless none was."""
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", f"--timeout={PATIENCE}s"]
     with on_core(core):
         done = subprocess.run(
@@ -84,6 +120,7 @@ def run(script: Path, port: int, *, seconds: int, core: int | None) -> Load:
     if done.returncode or not brace:
         raise BenchProblem(f"wrk failed: {done.stderr or done.stdout}")
     figures = json.loads(brace + report)
-    if figures["statuses"] or figures["broken"] or not figures["requests"]:
+    due = figures["requests"] if refused else 0
+    if figures["statuses"] != due or figures["broken"] or not figures["requests"]:
         raise BenchProblem(f"{script.stem}: not every request was answered well: {figures}")
     return Load(figures["requests"], figures["micros"] / 1e6, figures["p99_micros"] / 1000)

@@ -1,4 +1,4 @@
-"""The machine: which cores there are, and the processor time a process has used."""
+"""The machine: which cores there are, and what processor time and memory a process has used."""
 
 import contextlib
 import os
@@ -54,6 +54,29 @@ def cpu_seconds(pid: int) -> float:
     stat = Path(f"/proc/{pid}/stat").read_text("ascii", "replace")
     fields = stat.rpartition(")")[2].split()
     return (int(fields[_USER]) + int(fields[_SYSTEM])) / _TICKS
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory that a process has now."""
+    return _status(pid, "VmRSS")
+
+
+def peak(pid: int) -> int:
+    """Bytes of memory that a process had at most since `forget_peak`, or since its start."""
+    return _status(pid, "VmHWM")
+
+
+def forget_peak(pid: int) -> None:
+    """Let `peak` count from now on (proc(5), clear_refs)."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def _status(pid: int, field: str) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text("ascii", "replace").splitlines():
+        name, _, value = line.partition(":")
+        if name == field:
+            return int(value.split()[0]) * 1024
+    raise OSError(f"process {pid} has no {field}")
 
 
 def model() -> str:

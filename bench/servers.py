@@ -47,10 +47,17 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def running(
-    command: list[str], port: int, *, folder: Path, cores: Cores, checkout: Path = CHECKOUT
+    command: list[str],
+    port: int,
+    *,
+    folder: Path,
+    cores: Cores,
+    checkout: Path = CHECKOUT,
+    patience: float = START_SECONDS,
 ) -> Iterator[Server]:
     """The program, from the moment it listens. What it writes goes through a pipe to a program
-    that counts the lines on the other core, as a container's log would.
+    that counts the lines on the other core, as a container's log would. `patience` is for its
+    start, in seconds.
     """
     with on_core(cores.load):
         counter = subprocess.Popen(["wc", "-l"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -67,7 +74,7 @@ def running(
             )
         try:
             server = Server(process.pid, port)
-            _await_port(process, port, complaints)
+            _await_port(process, port, complaints, patience)
             yield server
         finally:
             _end(process)
@@ -81,8 +88,10 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("GATE_")}
 
 
-def _await_port(process: subprocess.Popen[bytes], port: int, complaints: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
+def _await_port(
+    process: subprocess.Popen[bytes], port: int, complaints: Path, patience: float
+) -> None:
+    deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         if process.poll() is not None:
             break

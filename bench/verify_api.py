@@ -1,4 +1,5 @@
-"""A verify API that says yes to everyone: `python -m bench.verify_api PORT`."""
+"""A verify API that says yes to everyone at /valid, and no at /refused:
+`python -m bench.verify_api PORT`."""
 
 import sys
 
@@ -10,10 +11,16 @@ async def verify(request: web.Request) -> web.Response:
     return web.json_response({"active": True, "sub": f"user-{request.query['token']}"})
 
 
+async def refuse(request: web.Request) -> web.Response:
+    """Not active, whoever it is."""
+    return web.json_response({"active": False})
+
+
 def main() -> None:
     """Serve on 127.0.0.1 until ended."""
     app = web.Application()
     app.router.add_get("/valid", verify)
+    app.router.add_get("/refused", refuse)
     web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), access_log=None, print=None)
 
 

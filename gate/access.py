@@ -89,7 +89,7 @@ class Access:
         self._keys: dict[str, bytes] = {}
         self._recheck = recheck
         self._clocks = clocks
-        self._shared = shared
+        self._shared = shared if recheck else None  # a ticket is good at one gate, once
 
     async def decide(
         self, session: Session | None, *, bearer: Token | None = None, public: bool = False
@@ -133,6 +133,8 @@ class Access:
         """
         if session is not None and session.holds(token) and self._holds(session):
             return Decision(Outcome.INTAKE, subject=session.subject)
+        if not self._recheck and self._cache.holds_yes(key := self._key(token)):
+            self._cache.drop(key)  # a ticket opens one session: for another it is asked about anew
         decision = await self._judge(token)
         if decision.outcome is Outcome.STALE:  # enough to go on reading, not to come in
             return decision._replace(outcome=Outcome.UNAVAILABLE, retry_after=RETRY_AFTER)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -37,7 +37,7 @@ from gate.session import SessionSeal
 from gate.site.index import Site
 from gate.state.journal import JournalProblem
 from gate.state.keys import Keys
-from gate.state.revocations import Revocations
+from gate.state.revocations import UNWRITTEN, Revocations
 from gate.verify.api import ApiVerifier
 from gate.verify.jose.verifier import JwtVerifier
 from gate.verify.presets import fingerprint, make_verifier
@@ -51,6 +51,9 @@ MIB = 1024 * 1024
 
 TIDY_SECONDS = 600
 """Between looks for revocations that have run out."""
+
+WRITE_SECONDS = 5
+"""Between attempts to write what could not be written to `state_dir`."""
 
 
 ROUTES = web.AppKey("routes", dict[str, tuple[str, ...]])
@@ -305,8 +308,8 @@ async def _lifetime(
         await stack.enter_async_context(parts.verifier)
         if parts.shared is not None:
             await stack.enter_async_context(parts.shared)
-        tidying = asyncio.create_task(_tidy(revocations))
-        stack.callback(tidying.cancel)
+        for work in (_tidy(revocations), _write(revocations, parts.readiness)):
+            stack.callback(asyncio.create_task(work).cancel)
         yield
 
 
@@ -318,3 +321,12 @@ async def _tidy(revocations: Revocations) -> None:
             await revocations.tidy()
         except JournalProblem as problem:
             log.warning("revocations that have run out are kept: %s", problem)
+
+
+async def _write(revocations: Revocations, readiness: Readiness) -> None:
+    """Write down what could not be written when it was ended, once the disk lets us."""
+    while True:
+        await asyncio.sleep(WRITE_SECONDS)
+        with suppress(JournalProblem):  # readiness says so already
+            await revocations.write()
+            readiness.clear(UNWRITTEN)

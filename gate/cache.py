@@ -126,6 +126,10 @@ class VerdictCache:
             return None
         return entry.verdict if entry.verdict.good_at(self._wall()) else None
 
+    def holds_yes(self, key: bytes) -> bool:
+        """Whether a yes is remembered, however old."""
+        return self._good.get(key) is not None
+
     async def verdict(self, key: bytes, ask: Ask) -> Verdict:
         """The remembered verdict, or the answer of one flight that all who wait for this key share.
 

@@ -14,7 +14,7 @@ from gate.readiness import Readiness
 from gate.scope import SCOPE, Scope
 from gate.seal import Session
 from gate.site.index import Site
-from gate.state.revocations import NotAnnounced, RevocationProblem, Revocations
+from gate.state.revocations import UNWRITTEN, NotAnnounced, RevocationProblem, Revocations
 
 SIGNED_OUT = "/-/signed-out"
 
@@ -90,9 +90,9 @@ class SessionHandlers:
                 await self._revocations.end("session", session.id)
             except RevocationProblem as problem:
                 if not isinstance(problem, NotAnnounced):
-                    self._readiness.fail("revocations", str(problem))
+                    self._readiness.fail(UNWRITTEN, str(problem))
                 return self._answers.unwritten(request, scope)
-            self._readiness.clear("revocations")
+            self._readiness.clear(UNWRITTEN)
         await sessions.end(request)
         scope.outcome = Outcome.ALLOWED
         if request.content_type == JSON:

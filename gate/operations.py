@@ -11,6 +11,7 @@ from gate.outcome import Outcome
 from gate.readiness import Readiness
 from gate.scope import SCOPE
 from gate.state.revocations import (
+    UNWRITTEN,
     Kind,
     NotAnnounced,
     RevocationProblem,
@@ -56,9 +57,9 @@ class RevokeHandler:
             await self._revocations.end(kind, what, at=at)
         except RevocationProblem as problem:
             if not isinstance(problem, NotAnnounced):
-                self._readiness.fail("revocations", str(problem))
+                self._readiness.fail(UNWRITTEN, str(problem))
             return self._answers.unwritten(request, scope)
-        self._readiness.clear("revocations")
+        self._readiness.clear(UNWRITTEN)
         scope.outcome = Outcome.ALLOWED
         return web.Response(status=204)
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 import pytest
 
-from gate.access import Access
+from gate.access import Access, Tier
 from gate.cache import Verdict, VerdictCache
 from gate.clocks import Clocks
 from gate.config.settings import SessionSettings
@@ -55,29 +55,32 @@ class World:
         *,
         recheck: bool = True,
         stale_if_error: float = 0,
+        shared: Tier | None = None,
     ) -> None:
         self.clock = clock
         self.revocations = revocations
         settings = SessionSettings(idle_timeout=600, lifetime=3600, recheck=recheck)
         self.seal = SessionSeal(settings, [bytes(32)], clock.wall)
         self.verifier = ScriptedVerifier()
+        self.cache = VerdictCache(
+            ttl=300,
+            negative_ttl=5,
+            max_entries=100,
+            stale_if_error=stale_if_error,
+            clock=clock.monotonic,
+            wall=clock.wall,
+            uniform=lambda: 0.0,
+        )
         self.access = Access(
             seal=self.seal,
-            cache=VerdictCache(
-                ttl=300,
-                negative_ttl=5,
-                max_entries=100,
-                stale_if_error=stale_if_error,
-                clock=clock.monotonic,
-                wall=clock.wall,
-                uniform=lambda: 0.0,
-            ),
+            cache=self.cache,
             verifier=self.verifier,
             revocations=self.revocations,
             secret=bytes(32),
             fingerprint=b"",
             recheck=recheck,
             clocks=Clocks(clock.monotonic, clock.wall),
+            shared=shared,
         )
 
     def session(self, state: str) -> Session | None:
@@ -236,6 +239,31 @@ async def test_a_ticket_is_asked_about_once_and_not_kept(make_world: MakeWorld) 
     assert world.verifier.count == 1
 
 
+class Shelf:
+    """Verdicts that another replica got."""
+
+    def __init__(self) -> None:
+        self.kept: dict[bytes, Verdict] = {}
+
+    async def get(self, key: bytes) -> Verdict | None:
+        return self.kept.get(key)
+
+    async def put(self, key: bytes, verdict: Verdict) -> None:
+        self.kept[key] = verdict
+
+
+@pytest.mark.parametrize(("recheck", "asked", "kept"), [(True, 1, 1), (False, 2, 0)])
+async def test_a_ticket_that_was_good_on_one_replica_is_not_good_on_the_others(
+    make_world: MakeWorld, recheck: bool, asked: int, kept: int
+) -> None:
+    shared = Shelf()
+    replicas = [make_world(recheck=recheck, shared=shared) for _ in range(2)]
+    for replica in replicas:
+        await replica.access.admit(TOKEN, None)
+    assert sum(replica.verifier.count for replica in replicas) == asked
+    assert len(shared.kept) == kept
+
+
 async def test_a_ticket_ends_when_tokens_are_asked_about_again(
     make_world: MakeWorld,
 ) -> None:
@@ -388,3 +416,16 @@ async def test_a_stale_verdict_does_not_outlive_a_revocation(make_world: MakeWor
     await end(world, "subject", None)
     world.verifier.says = "cannot say"
     assert (await world.access.decide(None, bearer=TOKEN)).outcome is _UNAVAILABLE
+
+
+@pytest.mark.parametrize("recheck", [True, False])
+async def test_a_used_ticket_opens_no_second_session_from_memory(
+    make_world: MakeWorld, recheck: bool
+) -> None:
+    world = make_world(recheck=recheck)
+    first = await world.access.admit(TOKEN, None)
+    world.verifier.says = "no"
+    again = await world.access.admit(TOKEN, first.session)
+    assert (again.outcome, again.session) == (Outcome.INTAKE, None)
+    stranger = await world.access.admit(TOKEN, None)
+    assert stranger.outcome is (Outcome.INTAKE if recheck else Outcome.REFUSED)

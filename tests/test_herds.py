@@ -8,9 +8,10 @@ import pytest
 
 from gate.cache import Verdict, VerdictCache
 from gate.outcome import Outcome
+from gate.tokens import Token
 from tests.conftest import Gate, MakeGate
 from tests.fakes import GOOD, FakeApi, FakeClock
-from tests.test_access import TOKEN, MakeWorld, make_world  # noqa: F401 - a fixture
+from tests.test_access import TOKEN, MakeWorld, Says, make_world  # noqa: F401 - a fixture
 
 NEAR = [
     *(GOOD + tail for tail in ("x", "X", ".", "-", "_", "~", "+", "/", "=", "==", "0", "good")),
@@ -111,6 +112,45 @@ async def test_verdicts_that_were_made_together_are_asked_about_spread_out(
         await cache.settled()
     assert calls.total() >= 500
     assert max(calls.values()) <= 50
+
+
+@pytest.mark.parametrize("says", ["no", "cannot say"])
+async def test_random_tokens_leave_no_more_than_their_bound_behind(
+    make_world: MakeWorld,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    says: Says,
+) -> None:
+    monkeypatch.setattr("gate.cache.REFUSALS", 20)
+    world = make_world()
+    world.verifier.says = says
+    for number in range(2000):
+        token = Token(f"random-{number}")
+        await (
+            world.access.admit(token, None)
+            if number % 2
+            else world.access.decide(None, bearer=token)
+        )
+    assert world.verifier.count == 2000
+    kept = world.cache.statistics()
+    assert (kept.size, kept.refusals, kept.flights) == (0, 20 if says == "no" else 0, 0)
+    assert len(world.access._keys) == 0
+
+
+async def test_readers_leave_no_more_than_the_bounds_behind(
+    make_world: MakeWorld,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gate.access.KEYS_KNOWN", 50)
+    monkeypatch.setattr("gate.seal.REMEMBERED", 60)
+    world = make_world()
+    for number in range(500):
+        admitted = await world.access.admit(Token(f"reader-{number}"), None)
+        assert admitted.session is not None
+        cookie = world.seal.set_cookie(admitted.session).partition(";")[0]
+        assert (await world.access.decide(world.seal.open(cookie))).outcome is Outcome.ALLOWED
+    assert world.cache.statistics().size == 100
+    assert len(world.access._keys) <= 50
+    assert len(world.seal._seal._opened) == 60
 
 
 async def test_near_identical_tokens_are_judged_alone_by_two_gates(

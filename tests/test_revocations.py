@@ -135,6 +135,28 @@ async def test_a_disk_that_refuses_is_told_and_this_worker_knows_all_the_same(
     assert revocations.ends_session("one")
 
 
+async def test_what_a_disk_refused_is_written_later_and_only_once(
+    make: Make, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    revocations = await make()
+
+    def refuse(self: Journal, line: bytes) -> None:
+        raise JournalProblem("no space")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "append", refuse)
+        for what in ("runs out", "twice", "twice"):
+            with pytest.raises(RevocationProblem):
+                await revocations.end("session", what)
+            clock.advance(LIFETIME / 2)
+        with pytest.raises(JournalProblem):
+            await revocations.write()
+    await asyncio.gather(revocations.write(), revocations.end("session", "next"))
+    written = (tmp_path / "revocations").read_bytes()
+    assert [written.count(b'"%s"' % what) for what in (b"runs out", b"twice", b"next")] == [0, 1, 1]
+    assert (await make()).ends_session("twice")
+
+
 async def test_a_shared_tier_that_does_not_answer_is_told(make: Make) -> None:
     class Silent:
         async def announce(self, revocation: Revocation) -> None:

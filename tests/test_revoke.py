@@ -1,5 +1,6 @@
 """Sign-out and revocation from outside: who may order it, what ends, and what the answer means."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from gate.state.journal import Journal, JournalProblem
 from tests.conftest import KEY, OTHER_KEY, Gate, MakeGate, cookie_of
 from tests.fakes import GOOD, FakeApi, FakeClock
+from tests.processes import PATIENCE
 
 SECRET = "a-secret-of-good-length"
 KNOWN = {"Authorization": f"Bearer {SECRET}"}
@@ -219,6 +221,27 @@ async def test_what_cannot_be_written_is_503_and_readiness_says_why(
     assert await status(gate, ann) == 401, "this worker knows all the same"
     assert (await order()).status in (204, 303)
     assert (await gate.get("/-/readyz")).status == 200
+
+
+async def test_what_could_not_be_written_is_written_once_the_disk_lets_us(
+    make_gate: MakeGate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gate.app.WRITE_SECONDS", 0.01)
+    gate = await start(make_gate)
+    ann = await gate.sign_in(GOOD)
+
+    def refuse(self: Journal, line: bytes) -> None:
+        raise JournalProblem("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "append", refuse)
+        answer = await gate.post("/-/sign-out", headers={**ann, "Origin": gate.origin})
+        assert answer.status == 503
+        assert (await gate.get("/-/readyz")).status == 503
+    async with asyncio.timeout(PATIENCE):
+        while (await gate.get("/-/readyz")).status != 200:
+            pass
+    assert await status(await start(make_gate), ann) == 401, "another worker knows as well"
 
 
 async def test_neither_secret_nor_token_nor_subject_is_logged_or_stored(

@@ -17,6 +17,9 @@ from gate.state.journal import Journal, JournalProblem
 
 Kind = Literal["session", "token", "subject", "everything"]
 
+UNWRITTEN = "revocations"
+"""The cause in readiness while the journal lacks what was ended."""
+
 WORTH_A_REWRITE = 4096
 """Lines that have run out before the journal is written anew without them."""
 
@@ -53,8 +56,8 @@ def fingerprint_of_subject(subject: str) -> str:
 
 
 class RevocationProblem(Exception):
-    """The revocation may not outlive this process, or may not have reached every replica: it has to
-    be said again. The message is for the operator."""
+    """The revocation holds in this process, and may not yet outlive it or hold elsewhere. The
+    message is for the operator."""
 
 
 class NotAnnounced(RevocationProblem):
@@ -80,6 +83,8 @@ class Revocations:
         self._lifetime = lifetime
         self._wall = wall
         self._ended: dict[tuple[Kind, str], Revocation] = {}
+        self._unwritten: dict[tuple[Kind, str], Revocation] = {}
+        self._writing = asyncio.Lock()
         self._subjects = False
         """Whether any subject was revoked: hashing one costs as much as all else here."""
         self.announcer: Announcer | None = None
@@ -108,19 +113,33 @@ class Revocations:
     async def end(self, kind: Kind, what: str = "", *, at: float | None = None) -> None:
         """End something. When this returns, every worker knows and no restart forgets.
 
-        Raises `RevocationProblem`. Even then this process knows.
+        Raises `RevocationProblem`. Even then this process knows, and `write` tries again.
         """
         now = self._wall()
         revocation = Revocation(kind, what, now if at is None else at, now + self._lifetime)
         self.learn(revocation)
+        self._unwritten[kind, what] = self._ended[kind, what]
         try:
-            await asyncio.to_thread(self._journal.append, revocation.line())
+            await self.write()
             if self.announcer is not None:
                 await self.announcer.announce(revocation)
         except JournalProblem as problem:
             raise RevocationProblem(str(problem)) from None
         except OSError:
             raise NotAnnounced("the shared tier does not answer") from None
+
+    async def write(self) -> None:
+        """Write what the journal lacks; nothing is done where it lacks nothing.
+
+        Raises `JournalProblem`.
+        """
+        async with self._writing:
+            while self._unwritten:
+                key, revocation = next(iter(self._unwritten.items()))
+                if revocation.until > self._wall():
+                    await asyncio.to_thread(self._journal.append, revocation.line())
+                if self._unwritten[key] is revocation:  # not ended once more meanwhile
+                    del self._unwritten[key]
 
     def now(self) -> float:
         """Unix time in seconds, by the clock that revocations go by."""
