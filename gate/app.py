@@ -24,7 +24,7 @@ from gate.embed import Script, ShellHandlers, embed_script
 from gate.entrance import Entrance
 from gate.forms import MAX_FORM_BYTES
 from gate.handlers import SessionHandlers, StatusHandlers
-from gate.headers import ResponseHeaders
+from gate.headers import ResponseHeaders, frame_ancestors
 from gate.intake import AllowedOrigins, Reader
 from gate.limits import FailureLimits
 from gate.middleware import Guard
@@ -35,6 +35,8 @@ from gate.proxies import Proxies
 from gate.readiness import Readiness
 from gate.session import SessionSeal
 from gate.site.index import Site
+from gate.site.policies import Policies
+from gate.site.policy import SitePolicy
 from gate.state.journal import JournalProblem
 from gate.state.keys import Keys
 from gate.state.revocations import UNWRITTEN, Revocations
@@ -75,6 +77,7 @@ class State:
 class Parts:
     """The collaborators that routes and corridor share."""
 
+    policies: Policies
     seal: SessionSeal
     access: Access
     admission: Admission
@@ -135,6 +138,7 @@ def _parts(settings: Settings, state: State, clocks: Clocks) -> Parts:
     access = _access(settings, state, seal, cache, verifier, shared, clocks)
     limits = FailureLimits(settings.limits, clocks.monotonic)
     return Parts(
+        policies=Policies(state.site, site_policy(settings)),
         seal=seal,
         access=access,
         admission=Admission(access, seal, answers, limits),
@@ -150,6 +154,12 @@ def _parts(settings: Settings, state: State, clocks: Clocks) -> Parts:
         ),
         readiness=readiness,
     )
+
+
+def site_policy(settings: Settings) -> SitePolicy:
+    """What the settings say about the content security policies of the site."""
+    ancestors = frame_ancestors(settings.frame)
+    return SitePolicy(settings.site, ancestors, settings.server.public_url)
 
 
 def _own_routes(
@@ -219,6 +229,7 @@ def _corridor(
     guard = Guard(
         routes=routes,
         site=state.site,
+        policies=parts.policies,
         access=parts.access,
         admission=parts.admission,
         seal=parts.seal,
@@ -308,6 +319,7 @@ async def _lifetime(
         await stack.enter_async_context(parts.verifier)
         if parts.shared is not None:
             await stack.enter_async_context(parts.shared)
+        await stack.enter_async_context(parts.policies)
         for work in (_tidy(revocations), _write(revocations, parts.readiness)):
             stack.callback(asyncio.create_task(work).cancel)
         yield

@@ -17,10 +17,18 @@ _COOKIELESS = {"Cache-Control": NO_STORE, "Referrer-Policy": "no-referrer"}
 
 
 def frame_ancestors(frame: FrameSettings) -> str:
-    """The Content-Security-Policy that says who may frame us. `'self'` stands beside the allowed
-    origins, because browsers hold the rule against every ancestor, our own frames included."""
+    """Who may frame us, as every Content-Security-Policy of ours ends. `'self'` stands beside the
+    allowed origins, because browsers hold the rule against every ancestor, our own frames
+    included."""
     sources = [*frame.allowed_origins, "'self'"] if frame.allowed_origins else ["'none'"]
     return "frame-ancestors " + " ".join(sources)
+
+
+_OWN = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "frame-src 'self'; form-action 'self'; base-uri 'none'; "
+)
+"""Of the gate's own pages; ends with who may frame them."""
 
 
 class ResponseHeaders:
@@ -30,11 +38,11 @@ class ResponseHeaders:
         self._fixed: CIMultiDict[str] = CIMultiDict(
             {
                 "Server": "docs-gate",
-                "Content-Security-Policy": frame_ancestors(frame),
                 "X-Content-Type-Options": "nosniff",
                 "Referrer-Policy": "same-origin",
             }
         )
+        self._policy = _OWN + frame_ancestors(frame)
         if server.public_url.startswith("https:"):
             self._fixed["Strict-Transport-Security"] = _HSTS
         # a page that demands this of what it embeds demands both of every frame in it
@@ -49,6 +57,8 @@ class ResponseHeaders:
         """Connected to `on_response_prepare`."""
         headers = response.headers
         headers.update(self._fixed)
+        # files of the site come with theirs; all else is the gate's own
+        headers.setdefault("Content-Security-Policy", self._policy)
         headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
         if self._embedder is not None and headers.get("Content-Type", "").startswith("text/html"):
             headers.update(self._embedder)

@@ -38,6 +38,7 @@ from gate.seal import Session
 from gate.serving import Files
 from gate.session import SessionSeal, SessionStorage
 from gate.site.index import Entry, Redirect, Site
+from gate.site.policies import Policies
 from gate.tokens import Token
 
 OWN = "/-/"
@@ -59,6 +60,7 @@ class Guard:
         *,
         routes: Mapping[str, tuple[str, ...]],
         site: Site,
+        policies: Policies,
         access: Access,
         admission: Admission,
         seal: SessionSeal,
@@ -73,7 +75,7 @@ class Guard:
         # what only reads a session needs no more than the seal
         self._sessions = aiohttp_session.session_middleware(SessionStorage(seal))
         self._site = site
-        self._files = Files(site)
+        self._files = Files(site, policies)
         self._access = access
         self._admission = admission
         self._seal = seal

@@ -15,6 +15,7 @@ from multidict import CIMultiDict
 
 from gate.site.index import Entry, Redirect, Site, Variant
 from gate.site.negotiation import Span, Unsatisfiable, none_match, single_range
+from gate.site.policies import Policies
 
 _NOT_IN_304 = ("Content-Type", "Content-Encoding", "Accept-Ranges")
 
@@ -22,8 +23,9 @@ _NOT_IN_304 = ("Content-Type", "Content-Encoding", "Accept-Ranges")
 class Files:
     """Answers from the site."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, policies: Policies) -> None:
         self._site = site
+        self._policies = policies
 
     def redirect(self, found: Redirect, query: str) -> web.Response:
         """To the canonical path: relative, so that it holds behind a prefix, with the query."""
@@ -35,10 +37,19 @@ class Files:
     async def entry(
         self, request: web.Request, entry: Entry, stream: Handler, *, status: int = 200
     ) -> web.StreamResponse:
-        """The file of an entry; `stream` is the handler of aiohttp's static resource.
+        """The file of an entry under its own content security policy; `stream` is the handler of
+        aiohttp's static resource.
 
         Raises `web.HTTPNotFound` where a streamed file has gone since the index was read.
         """
+        policy = self._policies.of(entry) or await self._policies.of_page(entry)
+        response = await self._entry(request, entry, stream, status)
+        response.headers.update(policy)  # a 304 too: browsers keep what it says
+        return response
+
+    async def _entry(
+        self, request: web.Request, entry: Entry, stream: Handler, status: int
+    ) -> web.StreamResponse:
         headers = request.headers
         wants_range = status == 200 and request.method == "GET" and hdrs.RANGE in headers
         variant = entry.identity if wants_range else entry.choose(headers.get("Accept-Encoding"))

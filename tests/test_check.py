@@ -1,6 +1,7 @@
 """`gate check`: what it finds, what it asks, what it says about each way an API goes wrong."""
 
 import asyncio
+import re
 import socket
 import ssl
 from collections.abc import Iterator
@@ -46,7 +47,7 @@ def next_step(report: Report) -> str:
 async def test_where_all_is_well_it_says_so(check: Check, api: FakeApi) -> None:
     report = await check(GOOD, frame={"allowed_origins": ["https://portal.example"]})
     assert report.good
-    assert (report.notes, len(found(report, "ok"))) == ([], 6)
+    assert (report.notes, len(found(report, "ok"))) == ([], 7)
     assert "https://portal.example" in report.text
     assert f"GET {api.url}" in report.text
     assert "the given token is good" in report.text
@@ -548,3 +549,17 @@ async def test_certificates_that_cannot_be_used_are_problems(check: Check, tmp_p
     bad = {**good, "tls_key": certificate}
     assert only_problem(await check(server=bad)) == "server-certificate-unusable"
     assert only_problem(await check(verify={"ca_file": key})) == "certificates-unusable"
+
+
+async def test_hosts_that_the_policy_keeps_out_are_named_with_the_setting(
+    check: Check, docs_tree: Path
+) -> None:
+    cdn = "<script src=https://cdn.example/a.js></script>"
+    await asyncio.to_thread((docs_tree / "single.html").write_text, cdn)
+    sources = '[site] csp_sources = ["script-src https://cdn.example"]'
+    report = await check(site={"csp": "strict"})
+    assert report.good
+    assert "hosts-blocked" in report.notes
+    assert sources in re.sub(r"\s+", " ", report.text)
+    for site in ({"csp_sources": ["script-src https://cdn.example"]}, {"csp": "off"}):
+        assert "cdn.example" not in (await check(site=site)).text

@@ -422,6 +422,14 @@ def test_an_entry_of_a_list_or_table_is_named() -> None:
 # Keys together
 
 
+def test_sources_for_a_policy_that_is_off_are_told() -> None:
+    text = f'{VERIFY}[site]\ncsp_sources = ["img-src https://a.example"]\ncsp = '
+    ((where, said),) = problems_of(text + '"off"').items()
+    assert where == "config.toml: [site] csp_sources"
+    assert "turn csp on" in said
+    assert from_toml(text + '"report-only"').site.csp == "report-only"
+
+
 @pytest.mark.parametrize(
     ("text", "where"),
     [

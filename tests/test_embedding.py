@@ -20,13 +20,23 @@ DELETION = f"__Host-gate={ATTRIBUTES}0"
 FORM = "Content-Type: application/x-www-form-urlencoded"
 JSON = "Content-Type: application/json"
 HEADERS = {
-    "Content-Security-Policy": f"frame-ancestors {PORTAL} https://second.example:8443 'self'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Strict-Transport-Security": "max-age=31536000",
     "Server": "docs-gate",
 }
+ANCESTORS = f"frame-ancestors {PORTAL} https://second.example:8443 'self'"
+PAGE = (  # none of these pages has a script
+    "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; font-src 'self' data:; connect-src 'self'; worker-src 'self'; "
+    "frame-src 'self'; object-src 'none'; base-uri 'self'; form-action 'self'; "
+)
+OWN_PAGE = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "frame-src 'self'; form-action 'self'; base-uri 'none'; "
+)
+FILE = ""  # it can run nothing
 
 
 @dataclass(frozen=True)
@@ -41,6 +51,7 @@ class Way:
     reader: bool = True
     caching: str = "no-store"
     cookie: str = "none"
+    policy: str = OWN_PAGE
 
     def __str__(self) -> str:
         return f"{self.status} {self.method} {self.path}"
@@ -49,23 +60,25 @@ class Way:
 ORIGIN = f"Origin: {PORTAL}"
 REVALIDATE = "private, no-cache"
 WAYS = [
-    Way(200, "/", caching=REVALIDATE),
-    Way(200, "/assets/main.0a1b2c3d.css", caching="private, max-age=31536000, immutable"),
-    Way(200, "/", reader=False, headers=(f"Authorization: Bearer {GOOD}",), caching=REVALIDATE),
-    Way(200, "/single.html", reader=False, caching=REVALIDATE),
+    Way(200, "/", caching=REVALIDATE, policy=PAGE),
+    Way(200, "/assets/main.0a1b2c3d.css", caching="private, max-age=31536000, immutable",
+        policy=FILE),
+    Way(200, "/", reader=False, headers=(f"Authorization: Bearer {GOOD}",), caching=REVALIDATE,
+        policy=PAGE),
+    Way(200, "/single.html", reader=False, caching=REVALIDATE, policy=PAGE),
     Way(200, "/-/healthz", reader=False),
     Way(200, "/-/readyz", reader=False),
     Way(200, "/-/gate.css", reader=False),
     Way(200, "/-/signed-out", reader=False),
     Way(204, "/-/session", (ORIGIN, JSON), "POST", b'{"token": "good-token"}', False, cookie="new"),
     Way(204, "/-/sign-out", (ORIGIN, JSON), "POST", b"{}", cookie="gone"),
-    Way(206, "/assets/app.js", ("Range: bytes=0-3",), caching=REVALIDATE),
+    Way(206, "/assets/app.js", ("Range: bytes=0-3",), caching=REVALIDATE, policy=PAGE),
     Way(301, "/guide", caching=REVALIDATE),
     Way(303, f"/guide?token={GOOD}", reader=False, cookie="new"),
     Way(303, f"/guide?token={GOOD}"),
     Way(303, "/-/session", (ORIGIN, FORM), "POST", b"token=good-token", False, cookie="new"),
     Way(303, "/-/sign-out", (ORIGIN,), "POST", cookie="gone"),
-    Way(304, "/", ("If-None-Match: *",), caching=REVALIDATE),
+    Way(304, "/", ("If-None-Match: *",), caching=REVALIDATE, policy=PAGE),
     Way(400, "/?token=a&token=b"),
     Way(400, "/#fragment"),
     Way(400, "/", ("Host: not a host",)),
@@ -79,13 +92,13 @@ WAYS = [
     Way(403, "/-/sign-out", (), "POST"),
     Way(403, f"/?token={GOOD}", ("Sec-Fetch-Site: cross-site", "Sec-Fetch-Dest: iframe",
                                  "Referer: https://evil.example/")),
-    Way(404, "/nowhere"),
+    Way(404, "/nowhere", policy=PAGE),
     Way(404, "/-/nowhere", reader=False),
     Way(405, "/", method="POST", reader=False),
     Way(405, "/-/session", reader=False),
     Way(413, "/-/session", (ORIGIN, FORM), "POST", b"token=" + b"x" * 40_000),
     Way(415, "/-/session", (ORIGIN, "Content-Type: text/plain"), "POST", b"token=good-token"),
-    Way(416, "/", ("Range: bytes=9999-",)),
+    Way(416, "/", ("Range: bytes=9999-",), policy=PAGE),
     Way(417, "/", ("Expect: miracles",)),
     Way(503, "/?token=unasked", reader=False),
     Way(503, "/", ("Authorization: Bearer unasked",)),
@@ -122,6 +135,8 @@ def check(answer: Answer, way: Way) -> None:
     assert answer.status == way.status
     for name, value in HEADERS.items():
         assert answer.headers.getall(name) == [value], name
+    assert answer.headers.getall("Content-Security-Policy") == [way.policy + ANCESTORS]
+    assert "Content-Security-Policy-Report-Only" not in answer.headers
     assert answer.headers.getall("Cache-Control") == [way.caching]
     assert "X-Frame-Options" not in answer.headers
     patterns = {
@@ -184,7 +199,7 @@ async def test_the_cookie_is_at_most_4096_bytes_with_its_attributes(
 
 
 @pytest.mark.parametrize(
-    ("frame", "policy"),
+    ("frame", "ancestors"),
     [
         ({}, "frame-ancestors 'none'"),
         (
@@ -195,11 +210,11 @@ async def test_the_cookie_is_at_most_4096_bytes_with_its_attributes(
 )
 @pytest.mark.asyncio(loop_scope="function")
 async def test_nobody_frames_us_by_default_and_nothing_derives_from_no_public_url(
-    make_gate: MakeGate, frame: dict[str, tuple[str, ...]], policy: str
+    make_gate: MakeGate, frame: dict[str, tuple[str, ...]], ancestors: str
 ) -> None:
     gate = await make_gate(frame=frame, session={"cookie_name": "docs"})
     answer = await ask(gate, f"/?token={GOOD}")
-    assert answer.headers.getall("Content-Security-Policy") == [policy]
+    assert answer.headers.getall("Content-Security-Policy") == [OWN_PAGE + ancestors]
     assert "Strict-Transport-Security" not in answer.headers
     assert answer.cookies[0].startswith("__Host-docs=")
 

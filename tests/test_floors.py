@@ -16,13 +16,15 @@ FLOORS = [
     ["verify", "verify.cause", "verify.strict_json", "verify.breaker", "verify.faults"],
     ["verify.listener"],
     ["observe", "observe.writer"],
-    ["site", "site.media", "site.negotiation", "site.tree", "state", "state.journal"],
+    ["site", "site.media", "site.negotiation", "site.tree", "site.inline_scripts"],
+    ["state", "state.journal"],
     # the settings, and what is wrong with them
     ["shared", "shared.url", "shared.gone", "verify.jose", "verify.jose.keys"],
     ["config", "config.spelling", "config.urls", "config.findings", "config.section"],
-    ["config.settings", "config.preset_soundness", "config.soundness", "config.load"],
+    ["config.csp", "config.settings", "config.preset_soundness", "config.soundness", "config.load"],
     # what the settings open
-    ["site.encodings", "site.index", "state.keys", "state.revocations"],
+    ["site.encodings", "site.index", "site.policy", "site.policies"],
+    ["state.keys", "state.revocations"],
     ["scope", "seal", "session", "headers", "limits", "demo", "demo.portal"],
     ["languages", "wording", "brand", "pages"],
     # who is asked about a token

@@ -38,7 +38,10 @@ DEFAULTS: dict[str, dict[str, object]] = {
         "trusted_proxies": [], "tls_certificate": "", "tls_key": "", "keepalive_timeout": 75,
         "header_timeout": 10, "shutdown_grace": 10, "drain_delay": 0,
     },
-    "site": {"root": "site", "public": [], "memory_mib": 256, "reload": True},
+    "site": {
+        "root": "site", "public": [], "memory_mib": 256, "reload": True, "csp": "strict",
+        "csp_sources": [],
+    },
     "verify": {
         "url": URL, "preset": "boolean", "method": "GET", "token_in": "query",
         "token_name": "token", "headers": {}, "active": "", "subject": "/sub", "expires": "/exp",
@@ -132,6 +135,10 @@ def test_unknown_keys_are_refused() -> None:
         (SiteSettings, "root", "a\0b"),
         (SiteSettings, "memory_mib", -1),
         (SiteSettings, "reload", 1),
+        (SiteSettings, "csp", "strict-dynamic"),
+        (SiteSettings, "csp", False),
+        (SiteSettings, "csp_sources", "img-src https://a.example"),
+        (SiteSettings, "csp_sources", {"img-src": ["https://a.example"]}),
         (SiteSettings, "public", "/assets/**"),
         (SiteSettings, "public", {"/a": 1}),
         (VerifySettings, "preset", "oidc"),
@@ -288,6 +295,71 @@ def test_whatever_passes_as_an_origin_can_stand_in_a_header(text: str) -> None:
     assert not set(origin) & set(" ;,'\"*/@?#%\\") - {"/"}
     assert origin.count("/") == 2
     assert FrameSettings(allowed_origins=(origin,)).allowed_origins == (origin,)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "script-src https://cdn.example",
+        "script-src https://cdn.example/lib/ *.example.com https: cdn:8443 https://a:*",
+        "script-src 'unsafe-eval' 'wasm-unsafe-eval' 'inline-speculation-rules' blob:",
+        "script-src 'sha256-jzgBGA4UWFFmpOBq0JpdsySukE1FrEN5bUpoK8Z29fY='",
+        "img-src * data: blob:",
+        "connect-src wss://live.example",
+        "object-src 'self'",
+        "form-action https://forms.example",
+    ],
+)
+def test_a_source_of_the_policy_is_spelt_as_in_the_header(entry: str) -> None:
+    assert taken(SiteSettings, "csp_sources", [entry]) == (entry,)
+
+
+@pytest.mark.parametrize(
+    ("entry", "cure"),
+    [
+        ("", "must begin with one of script-src"),
+        ("https://cdn.example", "must begin with one of script-src"),
+        ("Script-src https://cdn.example", "must begin with one of script-src"),
+        ("default-src https://cdn.example", "must begin with one of"),
+        ("frame-ancestors https://cdn.example", "must begin with one of"),
+        ("script-src-elem https://cdn.example", "must begin with one of"),
+        ("img-src", "must have a source"),
+        ("img-src  https://a.example", "one space between"),
+        ("img-src https://a.example ", "one space between"),
+        ("img-src https://a.example; script-src *", "sources as in the header"),
+        ("img-src https://a.example/x;y", "sources as in the header"),
+        ("img-src https://a.example,https://b.example", "sources as in the header"),
+        ("img-src https://a.example\r\nX: y", "sources as in the header"),
+        ("img-src https://a.example\n", "sources as in the header"),
+        ("img-src https://bücher.example", "sources as in the header"),
+        ("img-src https://a.*", "sources as in the header"),
+        ("img-src 'nonce-abc'", "sources as in the header"),
+        ("img-src 'none'", "sources as in the header"),
+        ("script-src 'unsafe-inline'", "must not have 'unsafe-inline'"),
+        ("script-src 'strict-dynamic'", "must not have 'strict-dynamic'"),
+        ("script-src 'unsafe-hashes'", "must not have 'unsafe-hashes'"),
+        ("script-src data:", "must not have data:"),
+        ("worker-src DATA:", "must not have DATA:"),
+        ("script-src unsafe-eval", "single quotes"),
+        ("img-src self", "single quotes"),
+    ],
+)
+def test_what_would_weaken_or_break_the_policy_is_refused_with_the_cure(
+    entry: str, cure: str
+) -> None:
+    assert cure in refused(SiteSettings, "csp_sources", ["img-src https://good.example", entry])
+
+
+@hypothesis_settings(deadline=None)
+@given(st.text(max_size=40))
+def test_whatever_passes_as_a_source_is_one_word_of_one_directive(text: str) -> None:
+    try:
+        (entry,) = SiteSettings(csp_sources=(f"img-src {text}",)).csp_sources
+    except ValidationError:
+        return
+    assert entry.isascii()
+    assert entry.isprintable()
+    assert not set(entry) & set(';,"\\')
 
 
 @pytest.mark.parametrize(

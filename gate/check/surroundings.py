@@ -2,11 +2,12 @@
 
 from typing import Final
 
-from gate.app import MIB
+from gate.app import MIB, site_policy
 from gate.check.report import Diagnosis, Report
 from gate.config.settings import ServerSettings, Settings
 from gate.config.spelling import is_loopback
-from gate.site.index import read_site
+from gate.site.index import Site, read_site
+from gate.site.policies import Policies
 from gate.site.tree import TreeProblem
 from gate.start import server_tls
 
@@ -17,6 +18,11 @@ PUBLIC: Final = Diagnosis(
     "anyone-may-read",
     "anyone may read {found}",
     "look at [site] public if that is not meant",
+)
+BLOCKED: Final = Diagnosis(
+    "hosts-blocked",
+    "pages load from hosts that [site] csp does not allow",
+    "to allow them: {found}",
 )
 NO_FRAME: Final = Diagnosis(
     "nobody-may-frame",
@@ -57,6 +63,17 @@ def _site(settings: Settings, report: Report) -> None:
     if public:
         told = f"{len(public)} of them, {public[0]!r} among them"
         report.note(PUBLIC.with_facts({"found": told}))
+    _content_security(settings, site, report)
+
+
+def _content_security(settings: Settings, site: Site, report: Report) -> None:
+    survey = Policies(site, site_policy(settings)).survey()
+    if survey is None:
+        return
+    scope = "one for all pages" if survey.one_for_all else "each page its own"
+    report.fine(f"content security policy: {scope}, {survey.longest} bytes at most")
+    if survey.blocked:
+        report.note(BLOCKED.with_facts({"found": survey.advice}))
 
 
 def _frame(settings: Settings, report: Report) -> None:

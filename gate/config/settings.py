@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
+from gate.config.csp import CspSource
 from gate.config.section import Section, shown_section
 from gate.config.spelling import (
     CookieName,
@@ -66,6 +67,8 @@ class SiteSettings(Section):
     public: ListOf[Glob] = ()
     memory_mib: Annotated[int, Field(ge=0, le=1 << 20)] = 256
     reload: bool = True
+    csp: Literal["strict", "report-only", "off"] = "strict"
+    csp_sources: ListOf[CspSource] = ()
 
 
 class VerifySettings(Section):

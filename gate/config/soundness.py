@@ -56,6 +56,9 @@ def _conflicts(settings: Settings) -> Iterator[Finding]:
     if settings.cache.shared_url and find_spec("redis") is None:
         what = 'needs a package that is not installed: pip install "docs-gate[redis]"'
         yield what, "cache.shared_url"
+    if settings.site.csp == "off" and settings.site.csp_sources:
+        what = 'has no meaning with csp = "off"; remove it, or turn csp on'
+        yield what, "site.csp_sources", "site.csp"
     if not (intake.query or intake.form or intake.bearer):
         what = "is off, and so are form and bearer: nobody could bring a token; turn one on"
         yield what, "intake.query", "intake.form", "intake.bearer"

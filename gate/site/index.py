@@ -99,6 +99,10 @@ class Site:
         """The decoded paths."""
         return iter(self._paths)
 
+    def entries(self) -> Iterator[Entry]:
+        """Every path that answers with a file."""
+        return (found for found in self._paths.values() if isinstance(found, Entry))
+
     def lookup(self, raw_path: str) -> Entry | Redirect | None:
         """What stands at a path as it came over the wire, still percent-encoded."""
         if "%" not in raw_path:
