@@ -103,6 +103,13 @@ class Access:
             return _NO_TOKEN
         return self.recall(session) or await self._of_session(session)
 
+    def at_once(self, session: Session | None, *, public: bool) -> Decision | None:
+        """The decision to let somebody read, where memory is enough for it; None for any other."""
+        if public:
+            return self._of_public(session)
+        known = None if session is None else self.recall(session)
+        return known if known is not None and known.outcome is Outcome.ALLOWED else None
+
     def recall(self, session: Session) -> Decision | None:
         """The decision about a session where memory is enough; None where the API must be asked."""
         self._revocations.follow()

@@ -11,7 +11,7 @@ from gate import session as sessions
 from gate import tokens
 from gate.access import Access, Decision
 from gate.answers import Answers
-from gate.intake import known_target
+from gate.intake import Target, known_target
 from gate.limits import FailureLimits
 from gate.outcome import Outcome
 from gate.scope import SCOPE, Scope
@@ -107,13 +107,19 @@ class RecentIntakes:
         if len(self._noted) > self.LIMIT:
             self._noted.popitem(last=False)
 
-    def take(self, request: web.Request) -> bool:
+    def take_at(self, request: web.Request) -> bool:
         """Whether this is where one was sent; then it is forgotten."""
         if not self._noted:
             return False
-        target = known_target(request)
-        address = f"{target.path}?{target.query}" if target.query else target.path
-        return self._noted.pop(_who(request, address), 0.0) > self._clock()
+        agent = request.headers.get("User-Agent", "")
+        return self.take(request[SCOPE].address, agent, known_target(request))
+
+    def take(self, address: str, agent: str, target: Target) -> bool:
+        """The same, for a client that asks for this target."""
+        if not self._noted:
+            return False
+        location = f"{target.path}?{target.query}" if target.query else target.path
+        return self._noted.pop((address, agent, location), 0.0) > self._clock()
 
 
 def _who(request: web.Request, location: str) -> tuple[str, str, str]:

@@ -20,6 +20,7 @@ from gate.cache import VerdictCache
 from gate.clocks import CLOCKS, Clocks
 from gate.config.settings import Settings
 from gate.cookieless import PathSessions
+from gate.door.hot import HotReads
 from gate.embed import Script, ShellHandlers, embed_script
 from gate.entrance import Entrance
 from gate.forms import MAX_FORM_BYTES
@@ -27,6 +28,7 @@ from gate.handlers import SessionHandlers, StatusHandlers
 from gate.headers import ResponseHeaders, frame_ancestors
 from gate.intake import AllowedOrigins, Reader
 from gate.limits import FailureLimits
+from gate.manner import Manner
 from gate.middleware import Guard
 from gate.observe.access_log import AccessLog, Output
 from gate.operations import RevokeHandler
@@ -63,6 +65,9 @@ ROUTES = web.AppKey("routes", dict[str, tuple[str, ...]])
 
 READINESS = web.AppKey("readiness", Readiness)
 
+HOT = web.AppKey("hot", HotReads)
+"""What the fast door answers with; absent where it is turned off."""
+
 
 @dataclass(frozen=True, slots=True)
 class State:
@@ -89,6 +94,9 @@ class Parts:
     answers: Answers
     recent: RecentIntakes
     paths: PathSessions
+    proxies: Proxies
+    manner: Manner
+    headers: ResponseHeaders
     readiness: Readiness
 
 
@@ -115,7 +123,9 @@ def make_app(
     for path, (_, handler) in own.items():
         app.router.add_route("*", path, handler)
     app.router.add_static("/", state.site.root)
-    app.on_response_prepare.append(ResponseHeaders(settings.server, settings.frame).on_prepare)
+    app.on_response_prepare.append(parts.headers.on_prepare)
+    if settings.server.fast_door:
+        app[HOT] = _hot_reads(state, parts, access_log, settings.server.keepalive_timeout)
     app.cleanup_ctx.append(partial(_lifetime, parts, access_log, state.revocations))
     return app
 
@@ -152,6 +162,9 @@ def _parts(settings: Settings, state: State, clocks: Clocks) -> Parts:
         paths=PathSessions(
             state.keys.derive("prefix"), clocks.wall, enabled=settings.frame.cookieless
         ),
+        proxies=Proxies(settings.server.trusted_proxies),
+        manner=Manner(framed_only=settings.frame.only),
+        headers=ResponseHeaders(settings.server, settings.frame),
         readiness=readiness,
     )
 
@@ -238,10 +251,26 @@ def _corridor(
         answers=parts.answers,
         recent=parts.recent,
         paths=parts.paths,
-        framed_only=settings.frame.only,
+        manner=parts.manner,
     )
-    entrance = Entrance(parts.answers, Proxies(settings.server.trusted_proxies), guard)
-    return [entrance.walk]
+    return [Entrance(parts.answers, parts.proxies, guard).walk]
+
+
+def _hot_reads(state: State, parts: Parts, log: AccessLog, keepalive_timeout: float) -> HotReads:
+    """The fast door's share: the same rooms as the corridor's."""
+    served = (state.site, parts.policies)
+    return HotReads(
+        site=lambda: served,
+        access=parts.access,
+        seal=parts.seal,
+        reader=parts.reader,
+        proxies=parts.proxies,
+        manner=parts.manner,
+        recent=parts.recent,
+        headers=parts.headers,
+        log=log,
+        keepalive_timeout=keepalive_timeout,
+    )
 
 
 def _cache(settings: Settings, clocks: Clocks) -> VerdictCache:

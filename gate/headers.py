@@ -8,7 +8,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from gate.config.settings import FrameSettings, ServerSettings
-from gate.scope import scope_of
+from gate.scope import Scope, scope_of
 
 NO_STORE = "no-store"
 _RENEWING = frozenset({200, 304})
@@ -55,20 +55,22 @@ class ResponseHeaders:
 
     async def on_prepare(self, request: web.Request, response: web.StreamResponse) -> None:
         """Connected to `on_response_prepare`."""
-        headers = response.headers
+        self.dress(response.headers, response.status, scope_of(request))
+
+    def dress(self, headers: CIMultiDict[str], status: int, scope: Scope | None = None) -> None:
+        """Put them on an answer; `scope` is that of its request."""
         headers.update(self._fixed)
         # files of the site come with theirs; all else is the gate's own
         headers.setdefault("Content-Security-Policy", self._policy)
         headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
         if self._embedder is not None and headers.get("Content-Type", "").startswith("text/html"):
             headers.update(self._embedder)
-        scope = scope_of(request)
-        if scope is not None and scope.renewal is not None and response.status in _RENEWING:
+        if scope is not None and scope.renewal is not None and status in _RENEWING:
             headers["Set-Cookie"] = scope.renewal
         # default deny for caches too: whoever may be stored has said so
         if (
-            response.status == 303
-            or response.status >= 400
+            status == 303
+            or status >= 400
             or "Set-Cookie" in headers
             or "Cache-Control" not in headers
         ):

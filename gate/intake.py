@@ -20,6 +20,9 @@ from gate.site.index import Site
 
 Headers = CIMultiDictProxy[str]
 
+OWN = "/-/"
+"""Everything of the gate's own lives under this path."""
+
 _ABSOLUTE = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
 _LEADING = re.compile(r"[/\\]+")
 _PRINTABLE = re.compile(r"[!-~]*")

@@ -19,19 +19,19 @@ from gate.admission import Admission, RecentIntakes
 from gate.answers import Answers
 from gate.cookieless import PathSessions
 from gate.intake import (
+    OWN,
     AllowedOrigins,
     Headers,
     Reader,
     Target,
     differ,
     framed_by,
-    is_foreign_load,
     is_navigation,
-    is_top_level,
     may_take_query,
     origin_of,
     return_path,
 )
+from gate.manner import Manner
 from gate.outcome import Outcome
 from gate.scope import Scope
 from gate.seal import Session
@@ -40,9 +40,6 @@ from gate.session import SessionSeal, SessionStorage
 from gate.site.index import Entry, Redirect, Site
 from gate.site.policies import Policies
 from gate.tokens import Token
-
-OWN = "/-/"
-"""Everything of the gate's own lives under this path."""
 
 SITE_METHODS = ("GET", "HEAD")
 
@@ -69,7 +66,7 @@ class Guard:
         answers: Answers,
         recent: RecentIntakes,
         paths: PathSessions,
-        framed_only: bool,
+        manner: Manner,
     ) -> None:
         self._routes = routes
         # what only reads a session needs no more than the seal
@@ -84,7 +81,7 @@ class Guard:
         self._answers = answers
         self._recent = recent
         self._paths = paths
-        self._framed_only = framed_only
+        self._manner = manner
 
     async def walk(
         self,
@@ -111,7 +108,7 @@ class Guard:
             return self._answers.wrong_method(request, scope, SITE_METHODS)
         found = self._site.lookup(target.path)
         public = found is not None and found.public
-        if not public and (why := self._unwelcome(request.headers)):
+        if not public and (why := self._manner.unwelcome(request.headers)):
             return self._answers.forbidden(request, scope, why)
         if sealed is not None:
             scope.cookieless = True
@@ -120,12 +117,6 @@ class Guard:
             return await self._sessions(request, taking)
         session = None if bearers else self._session(request.headers, sealed)
         return await self._read(request, scope, target, found, session, bearers, handler)
-
-    def _unwelcome(self, headers: Headers) -> str | None:
-        """The page that says why this way of loading us is refused."""
-        if is_foreign_load(headers):
-            return "forbidden_load"
-        return "framed_only" if self._framed_only and is_top_level(headers) else None
 
     def _session(self, headers: Headers, sealed: str | None) -> Session | None:
         return self._seal.of(headers) if sealed is None else self._paths.of(sealed, headers)
@@ -163,7 +154,7 @@ class Guard:
         match decision.outcome:
             case Outcome.ALLOWED | Outcome.PUBLIC | Outcome.STALE:
                 if session is not None:
-                    self._recent.take(request)
+                    self._recent.take_at(request)
                 return await self._serve(request, scope, target, found, decision, handler)
             case Outcome.NO_TOKEN if not scope.cookieless and self._lost_cookie(request):
                 return self._answers.denied(request, scope, decision, page="no_cookie")
@@ -218,4 +209,4 @@ class Guard:
         if not is_navigation(request.headers):
             return False
         brought = self._seal.name in request.headers.get("Cookie", "")
-        return self._recent.take(request) and not brought
+        return self._recent.take_at(request) and not brought

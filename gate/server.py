@@ -22,6 +22,7 @@ from gate.app import READINESS, make_app
 from gate.config.settings import ServerSettings, Settings
 from gate.config.spelling import is_loopback
 from gate.observe.writer import LineWriter, lines_to_standard_output, logging_to_standard_error
+from gate.runner import DoorRunner
 from gate.start import Prepared, prepare
 
 log = logging.getLogger(__name__)
@@ -110,7 +111,7 @@ async def listening(
     leaving = asyncio.Event()
     app.on_response_prepare.append(partial(_say_farewell, leaving))
     # aiohttp waits twice, for requests and for their connections, and for ever where told 0
-    runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=max(grace / 2, 0.01))
+    runner = DoorRunner(app, handle_signals=False, shutdown_timeout=max(grace / 2, 0.01))
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(runner.cleanup)
         await runner.setup()
@@ -124,6 +125,8 @@ async def listening(
         stack.callback(listener.close)
         yield listener.sockets[0].getsockname()[1]
         leaving.set()
+        if runner.doors is not None:
+            runner.doors.leaving = True
         await _take_the_last(listener, runner.server, tls)
 
 
@@ -135,9 +138,7 @@ async def _say_farewell(
         response.force_close()
 
 
-async def _take_the_last(
-    listener: asyncio.Server, server: web.Server, tls: ssl.SSLContext | None
-) -> None:
+async def _take_the_last(listener: asyncio.Server, server: Any, tls: ssl.SSLContext | None) -> None:
     """Stop listening without a reset for those whom the kernel connected already: they would all
     be lost with the socket. Then wait a moment for what they and the others have sent."""
     loop = asyncio.get_running_loop()
@@ -160,7 +161,7 @@ def _waiting(door: socket.socket) -> Iterator[socket.socket]:
             yield door.accept()[0]
 
 
-async def _welcome(each: socket.socket, server: web.Server, tls: ssl.SSLContext | None) -> None:
+async def _welcome(each: socket.socket, server: Any, tls: ssl.SSLContext | None) -> None:
     loop = asyncio.get_running_loop()
     with contextlib.suppress(OSError, TimeoutError):
         async with asyncio.timeout(LAST_SECONDS):

@@ -56,7 +56,7 @@ class Files:
         if status == 200 and hdrs.IF_NONE_MATCH in headers:
             condition = ", ".join(headers.getall("If-None-Match"))
             if none_match(condition, variant.etag):
-                return _not_modified(variant)
+                return web.Response(status=304, headers=not_modified(variant))
         try:
             span = _span(request, variant) if wants_range else None
         except Unsatisfiable:
@@ -103,12 +103,12 @@ def _span(request: web.Request, variant: Variant) -> Span | None:
     )
 
 
-def _not_modified(variant: Variant) -> web.Response:
-    """304 with what a 200 would have said about caching (RFC 9110, section 15.4.5)."""
+def not_modified(variant: Variant) -> CIMultiDict[str]:
+    """The headers of a 304: what a 200 would have said about caching (RFC 9110, section 15.4.5)."""
     headers = CIMultiDict(variant.headers)
     for name in _NOT_IN_304:
         headers.pop(name, None)
-    return web.Response(status=304, headers=headers)
+    return headers
 
 
 class StreamedFile(web.FileResponse):

@@ -27,6 +27,7 @@ from gate.app import State, make_app
 from gate.clocks import Clocks
 from gate.config.settings import Settings
 from gate.pages import Pages
+from gate.runner import DoorRunner
 from gate.site.index import read_site
 from gate.state.journal import Journal
 from gate.state.keys import Keys
@@ -83,6 +84,13 @@ async def api() -> AsyncIterator[FakeApi]:
     """A verify API that says yes to `GOOD`."""
     async with running_api() as fake:
         yield fake
+
+
+class GateServer(TestServer):
+    """aiohttp's test server, with the fast door before it where the settings have one."""
+
+    async def _make_runner(self, **options: Any) -> web.AppRunner:
+        return DoorRunner(self.app, **options)
 
 
 class Gate:
@@ -158,7 +166,7 @@ async def running_gate(
         patch.setenv("SSL_CERT_FILE", os.devnull)
         # a start may read files; only what serves requests may not
         app = await asyncio.to_thread(_make, settings, Keys(keys), lines, clock)
-        server = TestServer(app)
+        server = GateServer(app)
         await server.start_server()
     async with (
         server,
@@ -207,7 +215,9 @@ def make_settings(api: FakeApi, root: Path, **sections: dict[str, Any]) -> Setti
     """Settings with a verify URL and a root unless the test names its own."""
     verify = {"url": api.url, **sections.pop("verify", {})}
     site = {"root": root, **sections.pop("site", {})}
-    server = {"state_dir": root.parent / "state", **sections.pop("server", {})}
+    fast = os.environ.get("GATE_TESTS_DOOR", "fast") == "fast"
+    state = root.parent / "state"
+    server = {"state_dir": state, "fast_door": fast, **sections.pop("server", {})}
     return Settings.model_validate({**sections, "verify": verify, "site": site, "server": server})
 
 

@@ -33,9 +33,10 @@ FLOORS = [
     ["shared.envelope", "shared.link", "shared.bulletin", "shared.verdicts", "shared.tier"],
     # the decision, and the corridor around it
     ["access", "intake", "cookieless", "observe.access_log"],
-    ["answers", "serving"],
+    ["answers", "serving", "manner"],
     ["admission", "entrance", "middleware", "handlers", "operations", "embed"],
-    ["app"],
+    ["door", "door.reading", "door.hot", "door.door"],
+    ["app", "runner"],
     ["start", "server", "health", "demo.start"],
     ["check", "check.report", "check.mask", "check.ear", "check.causes", "check.facts"],
     ["check.verdicts", "check.shape", "check.verify_api", "check.jwts", "check.surroundings"],

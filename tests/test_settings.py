@@ -37,6 +37,7 @@ DEFAULTS: dict[str, dict[str, object]] = {
         "host": "127.0.0.1", "port": 8080, "workers": 1, "public_url": "", "state_dir": ".gate",
         "trusted_proxies": [], "tls_certificate": "", "tls_key": "", "keepalive_timeout": 75,
         "header_timeout": 10, "shutdown_grace": 10, "drain_delay": 0,
+        "fast_door": True,
     },
     "site": {
         "root": "site", "public": [], "memory_mib": 256, "reload": True, "csp": "strict",

@@ -58,6 +58,7 @@ class ServerSettings(Section):
     header_timeout: Seconds = 10.0
     shutdown_grace: SecondsOrZero = 10.0
     drain_delay: SecondsOrZero = 0.0
+    fast_door: bool = True
 
 
 class SiteSettings(Section):

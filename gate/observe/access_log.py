@@ -81,17 +81,30 @@ class AccessLog:
     ) -> None:
         """One response was sent, or its client went away; `seconds` since the request came in."""
         scope = scope_of(request) or _unparsed(request)
-        line = Line(
-            self._clock(),
-            scope,
-            request.method,
-            request.headers.get("User-Agent", ""),
-            response.status,
-            _body_size(request, response),
-            (scope.outcome or outcome_of_status(response.status)).value,
-            None if scope.subject is None else self._subject(scope.subject),
-            _milliseconds(scope, seconds),
+        self.note(
+            Line(
+                self._clock(),
+                scope,
+                request.method,
+                request.headers.get("User-Agent", ""),
+                response.status,
+                _body_size(request, response),
+                (scope.outcome or outcome_of_status(response.status)).value,
+                scope.subject,
+                _milliseconds(scope, seconds),
+            )
         )
+
+    def now(self) -> float:
+        """Unix time in seconds, by the clock that lines are stamped with."""
+        return self._clock()
+
+    def note(self, line: Line) -> None:
+        """Tell of one response."""
+        if not self._wanted:
+            return
+        if line.subject is not None:
+            line = line._replace(subject=self._subject(line.subject))
         if not self._batch:
             asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
         self._batch.append(self._format(line))
@@ -104,20 +117,21 @@ class AccessLog:
 
     def logger_class(self) -> type[AbstractAccessLogger]:
         """The class that aiohttp wants: it makes one object for every connection."""
-        respond, wanted = self.response, self._wanted
+        respond = self.response
 
         class Logger(AbstractAccessLogger):
+            answered: Callable[[], None] | None = None
+            """Who else wants to know that an answer was sent: the fast door."""
+
             def __init__(self, logger: logging.Logger, log_format: str) -> None:
                 """Nothing to keep."""
-
-            @property
-            def enabled(self) -> bool:
-                return wanted
 
             def log(
                 self, request: web.BaseRequest, response: web.StreamResponse, time: float
             ) -> None:
                 respond(request, response, time)
+                if self.answered is not None:
+                    self.answered()
 
         return Logger
 

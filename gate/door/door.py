@@ -1,0 +1,229 @@
+"""The protocol on every connection: hot reads are answered here, the rest goes to aiohttp.
+
+aiohttp's own protocol is made when the first request for it comes, and let go when the next hot one
+does, so that an idle connection costs little. Bytes are never kept back from it: what is not a
+whole, plain request goes there at once, with everything behind it.
+"""
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from aiohttp import web
+from aiohttp.tcp_helpers import tcp_keepalive
+
+from gate.door.hot import HotReads
+from gate.door.reading import Counting
+
+if TYPE_CHECKING:
+    from aiohttp.web_protocol import RequestHandler
+
+log = logging.getLogger(__name__)
+
+_END: Final = b"\r\n\r\n"
+_LARGE: Final = 64 * 1024
+_LOOK_SECONDS: Final = 1.0
+
+
+class Doors:
+    """Makes the protocols, and stands in for aiohttp's server where that is asked about its
+    connections."""
+
+    def __init__(self, server: web.Server, hot: HotReads) -> None:
+        self.server = server
+        self.hot = hot
+        self.leaving = False
+        """Whether the gate is about to end: then aiohttp says farewell on every connection."""
+        self.answers = 0
+        """Hot reads answered."""
+        self._keepalive = hot.keepalive_timeout
+        self._open: set[Door] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __call__(self) -> "Door":
+        return Door(self)
+
+    @property
+    def connections(self) -> list["Door"]:
+        """Those that are open."""
+        return list(self._open)
+
+    @property
+    def requests_count(self) -> int:
+        """Requests that came in by either door, as aiohttp's server counts them."""
+        return self.answers + self.server.requests_count
+
+    def opened(self, door: "Door") -> None:
+        """A connection was made."""
+        self._open.add(door)
+        if self._timer is None:
+            self._watch()
+
+    def closed(self, door: "Door") -> None:
+        """A connection was lost."""
+        self._open.discard(door)
+
+    def close(self) -> None:
+        """Close the connections on which nothing is under way; aiohttp ends the others."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for door in self.connections:
+            door.close_if_idle()
+
+    def _watch(self) -> None:
+        """One timer for all: who was silent too long is cut off."""
+        loop = asyncio.get_running_loop()
+        self._timer = None
+        limit = loop.time() - self._keepalive
+        for door in self.connections:
+            if door.last < limit:
+                door.close_if_idle()
+        if self._open:
+            pause = min(_LOOK_SECONDS, self._keepalive)
+            self._timer = loop.call_later(pause, self._watch)
+
+
+class Door(asyncio.Protocol):
+    """One connection."""
+
+    __slots__ = (
+        "_answered", "_counting", "_doors", "_inner", "_loop", "_paused", "_peer", "_rest",
+        "_scheme", "_transport", "last",
+    )  # fmt: skip
+
+    def __init__(self, doors: Doors) -> None:
+        self._doors = doors
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._inner: RequestHandler | None = None
+        self._counting: Counting | None = None
+        self._answered = 0
+        self._paused = False
+        self._rest = b""
+        self._peer = ""
+        self._scheme = "http"
+        self.last = 0.0
+        """When something came last, by the loop's clock; meaningless while aiohttp has it."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the loop."""
+        stream = cast(asyncio.Transport, transport)  # uvloop's has another base
+        self._transport = stream
+        self.last = self._loop.time()
+        peer = transport.get_extra_info("peername")
+        self._peer = peer[0] if isinstance(peer, tuple) else peer or ""
+        self._scheme = "https" if transport.get_extra_info("sslcontext") else "http"
+        tcp_keepalive(stream)
+        self._doors.opened(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by the loop."""
+        self._doors.closed(self)
+        self._transport = None
+        self._rest = b""
+        if self._inner is not None:
+            self._inner.connection_lost(exc)
+            self._inner = None
+
+    def eof_received(self) -> None:
+        """The client says no more. What was written is still sent, and then the loop closes."""
+        if self._inner is not None:
+            self._inner.eof_received()
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the loop."""
+        self.last = self._loop.time()
+        if self._paused and self._inner is None:
+            self._rest += data  # at most what was on its way when reading was paused
+        elif self._inner is None or self._let_go():
+            self._take(data)
+        else:
+            self._hand_over(data)
+
+    def pause_writing(self) -> None:
+        """The client reads slowly: nobody makes it more answers meanwhile."""
+        self._paused = True
+        if self._inner is not None:
+            self._inner.pause_writing()
+        elif self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """It has read enough."""
+        self._paused = False
+        if self._inner is not None:
+            self._inner.resume_writing()
+            return
+        if self._transport is not None:
+            self._transport.resume_reading()
+        rest, self._rest = self._rest, b""
+        if rest:
+            self._take(rest)
+
+    def answered(self) -> None:
+        """aiohttp answered one request."""
+        self._answered += 1
+
+    def close_if_idle(self) -> None:
+        """Close unless an answer is under way."""
+        if self._transport is not None and self._inner is None and not self._paused:
+            self._transport.close()
+
+    def _take(self, data: bytes) -> None:
+        """Answer what is hot, up to the first request that is not."""
+        transport, hot = self._transport, self._doors.hot
+        while data:
+            end = data.find(_END) + len(_END)
+            if end < len(_END) or self._doors.leaving:
+                self._hand_over(data)
+                return
+            whole = end == len(data)
+            try:
+                answer = hot.answer(data if whole else data[:end], self._peer, self._scheme)
+            except Exception:  # aiohttp's way ends in an answer whatever happens
+                log.exception("the fast door failed: the request goes to the other one")
+                answer = None
+            if answer is None:
+                self._hand_over(data)
+                return
+            if transport is None or transport.is_closing():
+                return
+            self._doors.answers += 1
+            if len(answer[-1]) > _LARGE:
+                transport.writelines(answer)
+            else:
+                transport.write(b"".join(answer))
+            data = b"" if whole else data[end:]
+            if self._paused:
+                self._rest = data
+                return
+
+    def _hand_over(self, data: bytes) -> None:
+        """Everything from here on is aiohttp's, until it has answered it all."""
+        if self._transport is None:
+            return
+        if self._inner is None:
+            self._inner = self._doors.server()
+            self._counting, self._answered = Counting(), 0
+            logger: Any = self._inner.access_logger
+            logger.answered = self.answered
+            self._inner.connection_made(self._transport)
+            if self._paused:
+                self._inner.pause_writing()
+        assert self._counting is not None
+        self._counting.feed(data)
+        self._inner.data_received(data)
+
+    def _let_go(self) -> bool:
+        """Whether aiohttp has nothing more to do on this connection; then its protocol is left."""
+        inner, counting = self._inner, self._counting
+        assert inner is not None
+        assert counting is not None
+        if self._paused or self._doors.leaving or not counting.settled(self._answered):
+            return False
+        if self._transport is None or self._transport.is_closing():
+            return False
+        inner.transport = None  # it must not close what goes on
+        inner.connection_lost(None)
+        self._inner = self._counting = None
+        return True
