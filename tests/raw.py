@@ -4,10 +4,11 @@ import asyncio
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from aiohttp import web
 from multidict import CIMultiDict
 
+from gate.door.door import Doors
 from tests.conftest import Gate
 
 PATIENCE = 5.0
@@ -46,12 +47,19 @@ async def exchange(gate: Gate, *steps: bytes) -> bytes:
     return got
 
 
-def server_of(gate: Gate) -> web.Server:
-    """aiohttp's server: it knows connections and counts requests."""
+def server_of(gate: Gate) -> Any:
+    """aiohttp's server or the doors before it: it knows connections and counts requests."""
     runner = gate.server.runner
     assert runner is not None
     assert runner.server is not None
     return runner.server
+
+
+def doors_of(gate: Gate) -> Doors:
+    """The fast doors of a gate that has them."""
+    doors = server_of(gate)
+    assert isinstance(doors, Doors)
+    return doors
 
 
 async def until(holds: Callable[[], bool]) -> None:
