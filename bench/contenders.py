@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench import bare
+from bench import bare, nginx
 from bench.gates import running_gate
 from bench.load import write_script
 from bench.machine import Cores
@@ -21,6 +21,7 @@ from bench.servers import CHECKOUT, Answer, BenchProblem, Server, ask, free_port
 GATE = "the gate"
 BARE = "bare aiohttp"
 STRAIGHTFORWARD = "straightforward"
+NGINX = "nginx"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +92,23 @@ class Stage:
             _must_match(contender, model)
             yield contender
 
-    def _signed_in(self, name: str, server: Server) -> Contender:
+    @contextlib.contextmanager
+    def nginx(self, verify_url: str, model: Contender) -> Iterator[Contender]:
+        """nginx `auth_request`; its readers' cookies are their tokens."""
+        port = free_port()
+        headers = next(iter(model.answers.values())).headers
+        command = nginx.prepare(self.folder, self.site, port, verify_url, headers)
+        with running(command, port, folder=self.folder, cores=self.cores) as server:
+            cookies = [f"token=portal-token-of-reader-{number:05d}" for number in range(READERS)]
+            yield self._signed_in(NGINX, server, cookies)
+
+    def _signed_in(
+        self, name: str, server: Server, cookies: Sequence[str] | None = None
+    ) -> Contender:
         scripts, answers = {}, {}
         with contextlib.closing(_connection(server)) as connection:
-            cookies = [_cookie(connection, number) for number in range(READERS)]
+            if cookies is None:
+                cookies = [_cookie(connection, number) for number in range(READERS)]
             for each in self.scenarios:
                 headers = {**each.headers, "Host": "docs.example.com"}
                 asked = {**headers, "Cookie": cookies[0]}
@@ -160,5 +174,6 @@ def contenders(stage: Stage, beside: Sequence[Path]) -> Iterator[list[Contender]
         found = [gate, stack.enter_context(stage.bare(gate))]
         for checkout in beside:
             found.append(stack.enter_context(stage.gate(url, checkout, checkout.name)))
+        found.append(stack.enter_context(stage.nginx(url, gate)))
         found.append(stack.enter_context(stage.straightforward(url)))
         yield found

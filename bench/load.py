@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,7 +77,7 @@ def check() -> None:
         raise BenchProblem(INSTALL)
 
 
-def write_script(file: Path, path: str, headers: dict[str, str], cookies: list[str]) -> None:
+def write_script(file: Path, path: str, headers: dict[str, str], cookies: Sequence[str]) -> None:
     """A wrk script that asks for `path`, with the cookies in turn."""
     lines = _head(path, headers)
     if len(cookies) == 1:

@@ -2,12 +2,16 @@
 
 from collections.abc import Sequence
 
-from bench.contenders import BARE, GATE
+from bench.contenders import BARE, GATE, NGINX
 from bench.rounds import Row
 from bench.scenarios import HOT, Scenario
 
 LIMIT = 2.2
 """How many times the bare application a hot page of the gate may cost."""
+
+BESIDE_NGINX = {HOT: 0.85}
+OTHERS_BESIDE_NGINX = 0.9
+"""How many times nginx, doing the same job, a request may cost."""
 
 _HEAD = f"{'':<18}{'µs a request':>14}{'min':>8}{'max':>8}{'requests/s':>12}{'p99 ms':>9}"
 
@@ -35,6 +39,14 @@ def conclusion(scenario: Scenario, rows: Sequence[Row]) -> str:
     ratio = _of(rows, GATE).ratio(_of(rows, BARE))
     verdict = "kept" if ratio <= LIMIT else "NOT KEPT"
     return f"hot page: {ratio:.2f} times the bare application (at most {LIMIT}): {verdict}"
+
+
+def beside_nginx(scenario: Scenario, rows: Sequence[Row]) -> str:
+    """The same beside nginx."""
+    limit = BESIDE_NGINX.get(scenario.name, OTHERS_BESIDE_NGINX)
+    ratio = _of(rows, GATE).ratio(_of(rows, NGINX))
+    verdict = "kept" if ratio <= limit else "NOT KEPT"
+    return f"{scenario.name}: {ratio:.2f} times nginx (at most {limit}): {verdict}"
 
 
 def _of(rows: Sequence[Row], name: str) -> Row:

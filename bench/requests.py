@@ -44,6 +44,7 @@ def run(folder: Path, site: Path, cores: Cores, options: argparse.Namespace) -> 
             size = len(found[0].answers[scenario.name].body)
             print(f"\n{report.table(scenario, size, rows)}", flush=True)
             conclusions.append(report.conclusion(scenario, rows))
+            conclusions.append(report.beside_nginx(scenario, rows))
             for row in rows:
                 answered[row.contender] += sum(sample.requests for sample in row.samples)
     print("\n" + "\n".join(filter(None, conclusions)))
