@@ -30,6 +30,9 @@ _MAX_AGE_DIGITS = len(str(LONGEST))
 FUTURE_SECONDS = 60
 """A cookie that claims to be younger than this is from a wrong clock or a forger: no session."""
 
+RAW_REMEMBERED = 20_000
+"""Cookie headers remembered as they came."""
+
 _KEY = "docs-gate"
 
 
@@ -44,6 +47,7 @@ class SessionSeal:
         self, settings: SessionSettings, keys: Sequence[bytes], clock: Callable[[], float]
     ) -> None:
         self._seal = Seal(keys)
+        self._raw: dict[bytes, Session] = {}
         self._settings = settings
         self._clock = clock
         self.name = f"__Host-{settings.cookie_name}"
@@ -111,6 +115,19 @@ class SessionSeal:
         """The session that a request's headers bring, or None."""
         cookies = headers.getall("Cookie", ())
         return self.open("; ".join(cookies)) if cookies else None
+
+    def open_raw(self, cookie_header: bytes) -> Session | None:
+        """The same for the bytes of a header that has come before: nothing is parsed twice."""
+        session = self._raw.get(cookie_header)
+        if session is None:
+            session = self.open(cookie_header.decode("utf-8", "surrogateescape"))
+            if session is not None:
+                if len(self._raw) >= RAW_REMEMBERED:
+                    self._raw.clear()
+                self._raw[cookie_header] = session
+        elif max(session.issued, session.renewed) > self._clock() + FUTURE_SECONDS:
+            return None
+        return session
 
     def open(self, cookie_header: str | None) -> Session | None:
         """The session in a Cookie header, or None. It may have run out: ask `alive`."""

@@ -13,12 +13,10 @@ from gate.access import Access
 from gate.admission import RecentIntakes
 from gate.door.reading import (
     ACCEPT_ENCODING,
+    CONNECTION,
     COOKIE,
     DEST,
-    FORWARDED,
     FORWARDED_FOR,
-    FORWARDED_HOST,
-    FORWARDED_PROTO,
     HOST,
     IF_NONE_MATCH,
     MODE,
@@ -28,11 +26,11 @@ from gate.door.reading import (
     Reading,
 )
 from gate.headers import ResponseHeaders
-from gate.intake import OWN, Reader, target_of
+from gate.intake import OWN, Reader, Target, target_of
 from gate.manner import Manner
 from gate.observe.access_log import AccessLog, Line
 from gate.proxies import Asker, Proxies, is_host
-from gate.scope import Scope, request_id
+from gate.scope import Scope, new_request_id, request_id
 from gate.serving import not_modified
 from gate.session import SessionSeal
 from gate.site.index import Entry, Site, Variant
@@ -43,12 +41,12 @@ from gate.site.policy import Headers as PolicyHeaders
 PREPARED: Final = 20_000
 """Header blocks kept; a site's pages in every coding, with 200 and 304."""
 
-_FORWARDING: Final = {
-    "X-Forwarded-For": FORWARDED_FOR,
-    "X-Forwarded-Proto": FORWARDED_PROTO,
-    "X-Forwarded-Host": FORWARDED_HOST,
-    "Forwarded": FORWARDED,
-}
+TARGETS: Final = 20_000
+"""Request targets whose meaning is remembered, as they are spelt."""
+
+_FORWARDING: Final = ("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "Forwarded")
+"""In the order of their fields."""
+
 _DATE = b"\0date\0"
 
 
@@ -79,6 +77,8 @@ class HotReads:
         self._headers = headers
         self._log = log
         self._reading = Reading()
+        self._known_site: Site | None = None
+        self._targets: dict[bytes, tuple[Target, Entry]] = {}
         self._blocks: OrderedDict[tuple[int, int], _Block] = OrderedDict()
         self._unwelcome = lru_cache(maxsize=512)(
             lambda site, mode, dest: manner.unwelcome(_fetch_headers(site, mode, dest)) is not None
@@ -93,20 +93,18 @@ class HotReads:
         method = reading.read(head)
         if method is None:
             return None
-        target = target_of(reading.url.decode("ascii", "surrogateescape"))
-        if target is None or target.path.startswith(OWN):
+        found = self._found(reading.url)
+        if found is None:
             return None
-        site, policies = self._site()
-        entry = site.lookup(target.path)
-        if not isinstance(entry, Entry) or self._reader.query_tokens(target.query):
-            return None
+        target, entry, policies = found
         fields = reading.fields
-        if not is_host(_text(fields[HOST])):
+        asker = self._asker(peer, scheme, fields[HOST], *fields[FORWARDED_FOR:CONNECTION])
+        if asker is None:
             return None
         if not entry.public and self._unwelcome(fields[SITE], fields[MODE], fields[DEST]):
             return None
         cookie = fields[COOKIE]
-        session = None if cookie is None else self._seal.open(_text(cookie))
+        session = None if cookie is None else self._seal.open_raw(cookie)
         decision = self._access.at_once(session, public=entry.public)
         if decision is None or (entry.page and decision.session is not None):
             return None  # nothing to say yet, or a cookie to renew
@@ -116,11 +114,22 @@ class HotReads:
             return None
         condition = fields[IF_NONE_MATCH]
         fresh = condition is not None and none_match(_text(condition), variant.etag)
-        scope = self._scope(fields, target.path, peer, scheme, begun)
-        scope.outcome, scope.subject = decision.outcome, decision.subject
+        stated = fields[REQUEST_ID]
+        scope = Scope(
+            target.path,
+            asker.address,
+            asker.scheme,
+            asker.host,
+            begun,
+            new_request_id()
+            if stated is None
+            else request_id((_text(stated),), trusted=asker.trusted),
+            decision.outcome,
+            decision.subject,
+        )
         agent = _text(fields[USER_AGENT])
         if session is not None:
-            self._recent.take(scope.address, agent, target)
+            self._recent.take(asker.address, agent, target)
         return self._sent(method, variant, policy, scope, agent, 304 if fresh else 200)
 
     def _sent(
@@ -135,11 +144,11 @@ class HotReads:
         block = self._block(variant, policy, status)
         body = variant.body if status == 200 and method == b"GET" else b""
         assert body is not None, "only what is in memory is hot"
-        duration_ms = (time.perf_counter() - scope.begun) * 1000
         assert scope.outcome is not None
+        now = self._log.now()
         self._log.note(
             Line(
-                self._log.now(),
+                now,
                 scope,
                 "GET" if method == b"GET" else "HEAD",
                 agent,
@@ -147,35 +156,35 @@ class HotReads:
                 len(body),
                 scope.outcome.value,
                 scope.subject,
-                duration_ms,
+                (time.perf_counter() - scope.begun) * 1000,
             )
         )
         return [block.before, _date(int(time.time())), block.after, body]
 
-    def _scope(
-        self, fields: list[bytes | None], path: str, peer: str, scheme: str, begun: float
-    ) -> Scope:
-        forwarding = (
-            fields[FORWARDED_FOR],
-            fields[FORWARDED_PROTO],
-            fields[FORWARDED_HOST],
-            fields[FORWARDED],
-        )
-        asker = self._asker(peer, scheme, fields[HOST], forwarding)
-        stated = fields[REQUEST_ID]
-        stated_ids = () if stated is None else (_text(stated),)
-        return Scope(
-            path=path,
-            address=asker.address,
-            scheme=asker.scheme,
-            host=asker.host,
-            begun=begun,
-            request_id=request_id(stated_ids, trusted=asker.trusted),
-        )
+    def _found(self, url: bytes) -> tuple[Target, Entry, Policies] | None:
+        """What a request target means, by the spelling that came."""
+        site, policies = self._site()
+        if site is not self._known_site:
+            self._known_site, self._targets = site, {}
+        found = self._targets.get(url)
+        if found is None:
+            target = target_of(url.decode("ascii", "surrogateescape"))
+            if target is None or target.path.startswith(OWN):
+                return None
+            entry = site.lookup(target.path)
+            if not isinstance(entry, Entry) or self._reader.query_tokens(target.query):
+                return None
+            if len(self._targets) >= TARGETS:
+                self._targets.clear()
+            found = self._targets[url] = (target, entry)
+        return (*found, policies)
 
     def _told_by(
-        self, peer: str, scheme: str, host: bytes, forwarding: tuple[bytes | None, ...]
-    ) -> Asker:
+        self, peer: str, scheme: str, host: bytes | None, *forwarding: bytes | None
+    ) -> Asker | None:
+        """Who asks; None where the Host header names none, or there is none."""
+        if host is None or not is_host(_text(host)):
+            return None
         headers = CIMultiDict({"Host": _text(host)})
         for name, value in zip(_FORWARDING, forwarding, strict=True):
             if value is not None:

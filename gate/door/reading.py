@@ -58,90 +58,85 @@ HEADERS: Final[dict[bytes, int]] = {
 }
 """The headers that are looked at, in lower case; none of the others changes an answer to a read."""
 
-_MAX_SPELLINGS = 1024
-_MAX_HEADERS = 60  # browsers send about twenty
-_MAX_HEAD_BYTES = 8190  # what aiohttp takes as one line at most
+_MAX_SPELLINGS: Final = 1024
+_MAX_HEAD_BYTES: Final = 8190  # what aiohttp takes as one line at most
+_NOTHING: Final[list[bytes | None]] = [None] * _SLOTS
 
 
 class Reading:
-    """Reads one request at a time; its fields hold until the next is read."""
-
-    __slots__ = ("_begun", "_complete", "_count", "_parser", "_plain", "_spelt", "fields", "url")
+    """Reads one request at a time; `url` and `fields` hold until the next is read."""
 
     def __init__(self) -> None:
-        self._spelt = dict(HEADERS)  # by the spelling that came, so that nothing is lowered twice
-        self._parser = httptools.HttpRequestParser(self)
-        self.url = b""
-        self.fields: list[bytes | None] = []
-        self._begun = self._complete = self._count = 0
-        self._plain = True
+        self.fields = list(_NOTHING)
+        self._url: list[bytes] = []
+        self._complete: list[bool] = []
+        self._odd: list[bool] = []
+        self._called = _Called(self.fields, self._url, self._complete, self._odd)
+        self._parser = httptools.HttpRequestParser(self._called)
+
+    @property
+    def url(self) -> bytes:
+        """The request target."""
+        return self._url[0] if len(self._url) == 1 else b"".join(self._url)
 
     def read(self, head: bytes) -> bytes | None:
         """The method of a request that is complete with `head`, has no body and nothing odd about
         it: GET or HEAD. None for any other, which the other door may make something of."""
         if len(head) > _MAX_HEAD_BYTES:
             return None
-        self.url = b""
-        self.fields = [None] * _SLOTS
-        self._begun = self._complete = self._count = 0
-        self._plain = True
+        self.fields[:] = _NOTHING
+        self._url.clear()
+        self._complete.clear()
+        self._odd.clear()
         parser = self._parser
         try:
             parser.feed_data(head)
+            method: bytes = parser.get_method()
+            connection = self.fields[CONNECTION]
+            if (
+                not self._odd
+                and len(self._complete) == 1  # two: the first ended before its end
+                and method in (b"GET", b"HEAD")
+                and (connection is None or connection.lower() == b"keep-alive")
+                and parser.get_http_version() == "1.1"
+            ):
+                return method
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self._parser = httptools.HttpRequestParser(self)
-            return None
-        if not (self._plain and self._begun == 1 and self._complete == 1):
-            self._parser = httptools.HttpRequestParser(self)
-            return None
-        method: bytes = parser.get_method()
-        if method not in (b"GET", b"HEAD") or parser.get_http_version() != "1.1":
-            self._parser = httptools.HttpRequestParser(self)
-            return None
-        return method
+            pass
+        # what it is in the middle of now is nobody's business any more
+        self._parser = httptools.HttpRequestParser(self._called)
+        return None
 
-    # what httptools calls
 
-    def on_message_begin(self) -> None:
-        """A request begins; a second one means that the first ended early."""
-        self._begun += 1
+class _Called:
+    """What httptools calls: functions, because attributes of an object cost a look-up each time."""
 
-    def on_url(self, url: bytes) -> None:
-        """The request target, perhaps in pieces."""
-        self.url += url
+    def __init__(
+        self,
+        fields: list[bytes | None],
+        url: list[bytes],
+        complete: list[bool],
+        odd: list[bool],
+    ) -> None:
+        spelt = dict(HEADERS)  # by the spelling that came, so that nothing is lowered twice
+        known = spelt.get
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """One header line."""
-        self._count += 1
-        slot = self._spelt.get(name)
-        if slot is None:
-            slot = self._new_spelling(name)
-        if slot == _NO_MATTER and self._count <= _MAX_HEADERS:
-            return
-        if slot < 0 or self._count > _MAX_HEADERS or self.fields[slot] is not None:
-            self._plain = False
-        elif slot != CONNECTION or value.lower() == b"keep-alive":
-            self.fields[slot] = value
-        else:
-            self._plain = False
+        def on_header(name: bytes, value: bytes) -> None:
+            slot = known(name)
+            if slot is None:
+                slot = HEADERS.get(name.lower(), _NO_MATTER)
+                if len(spelt) < _MAX_SPELLINGS and len(name) <= 64:
+                    spelt[name] = slot
+            if slot >= 0 and fields[slot] is None:
+                fields[slot] = value
+            elif slot != _NO_MATTER:  # for the other door, or come twice
+                odd.append(True)
 
-    def on_body(self, body: bytes) -> None:
-        """A body: no plain read has one."""
-        self._plain = False
-
-    def on_chunk_header(self) -> None:
-        """A chunk: the same."""
-        self._plain = False
-
-    def on_message_complete(self) -> None:
-        """The request ends."""
-        self._complete += 1
-
-    def _new_spelling(self, name: bytes) -> int:
-        slot = HEADERS.get(name.lower(), _NO_MATTER)
-        if len(self._spelt) < _MAX_SPELLINGS and len(name) <= 64:
-            self._spelt[name] = slot
-        return slot
+        self.on_header = on_header
+        self.on_url = url.append
+        self.on_body = odd.append
+        self.on_chunk_header = lambda: odd.append(True)
+        self.on_message_complete = lambda: complete.append(True)
 
 
 class Counting:

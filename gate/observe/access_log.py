@@ -38,7 +38,8 @@ _METHODS = frozenset(
 
 
 class Line(NamedTuple):
-    """What is told of one response. The texts of the request are made harmless by the format."""
+    """What is told of one response. The texts of the request are made harmless by the format, and
+    the subject is told as the settings say."""
 
     time: float
     scope: Scope
@@ -103,11 +104,10 @@ class AccessLog:
         """Tell of one response."""
         if not self._wanted:
             return
-        if line.subject is not None:
-            line = line._replace(subject=self._subject(line.subject))
+        subject = None if line.subject is None else self._subject(line.subject)
         if not self._batch:
             asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
-        self._batch.append(self._format(line))
+        self._batch.append(self._format(line, subject))
 
     def flush(self) -> None:
         """Hand over the lines made so far."""
@@ -197,8 +197,8 @@ def _json_request(method: str, path: str, address: str, agent: str) -> str:
     )
 
 
-def _json_line(line: Line) -> str:
-    time, scope, method, agent, status, size, outcome, subject, duration_ms = line
+def _json_line(line: Line, subject: str | None) -> str:
+    time, scope, method, agent, status, size, outcome, _, duration_ms = line
     verify_ms = scope.verify_ms
     return (
         f'{{"timestamp":"{_timestamp(time)}"'
@@ -212,11 +212,11 @@ def _json_line(line: Line) -> str:
     )
 
 
-def _console_line(line: Line) -> str:
+def _console_line(line: Line, subject: str | None) -> str:
     verify_ms, method = line.scope.verify_ms, _told_method(line.method)
     moment = datetime.fromtimestamp(line.time).strftime("%H:%M:%S")
     asked = "" if verify_ms is None else f"  asked the verify API: {verify_ms:.0f} ms"
-    who = f"  {_visible(line.subject)}" if line.subject else ""
+    who = f"  {_visible(subject)}" if subject else ""
     noted = f"  request {line.scope.request_id}" if line.status >= 500 else ""
     path = _visible(_told_path(line.scope.path))
     return (
