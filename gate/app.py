@@ -36,6 +36,8 @@ from gate.pages import Pages
 from gate.proxies import Proxies
 from gate.readiness import Readiness
 from gate.session import SessionSeal
+from gate.sign_in.surroundings import Surroundings
+from gate.sign_in.wiring import SignIn
 from gate.site.index import Site
 from gate.site.policies import Policies
 from gate.site.policy import SitePolicy
@@ -97,6 +99,7 @@ class Parts:
     proxies: Proxies
     manner: Manner
     headers: ResponseHeaders
+    sign_in: SignIn
     readiness: Readiness
 
 
@@ -126,6 +129,7 @@ def make_app(
     app.on_response_prepare.append(parts.headers.on_prepare)
     if settings.server.fast_door:
         app[HOT] = _hot_reads(state, parts, access_log, settings.server.keepalive_timeout)
+    app.on_shutdown.append(parts.sign_in.stop)
     app.cleanup_ctx.append(partial(_lifetime, parts, access_log, state.revocations))
     return app
 
@@ -147,18 +151,33 @@ def _parts(settings: Settings, state: State, clocks: Clocks) -> Parts:
     )
     access = _access(settings, state, seal, cache, verifier, shared, clocks)
     limits = FailureLimits(settings.limits, clocks.monotonic)
+    around = Surroundings(
+        site=state.site,
+        access=access,
+        admission=Admission(access, seal, answers, limits),
+        seal=seal,
+        reader=Reader(settings.intake),
+        origins=AllowedOrigins(settings.frame.allowed_origins, settings.server.public_url),
+        answers=answers,
+        recent=RecentIntakes(clocks.monotonic),
+        patience=settings.server.header_timeout,
+    )
+    flow_keys = state.keys.derive("flow")
     return Parts(
         policies=Policies(state.site, site_policy(settings)),
         seal=seal,
         access=access,
-        admission=Admission(access, seal, answers, limits),
+        admission=around.admission,
         verifier=verifier,
         shared=shared,
-        reader=Reader(settings.intake),
-        origins=AllowedOrigins(settings.frame.allowed_origins, settings.server.public_url),
+        reader=around.reader,
+        origins=around.origins,
         pages=pages,
-        answers=answers,
-        recent=RecentIntakes(clocks.monotonic),
+        answers=around.answers,
+        recent=around.recent,
+        sign_in=SignIn(
+            settings.sign_in, keys=flow_keys, brand=pages.brand, around=around, clocks=clocks
+        ),
         paths=PathSessions(
             state.keys.derive("prefix"), clocks.wall, enabled=settings.frame.cookieless
         ),
@@ -205,7 +224,7 @@ def _own_routes(
     )
     own: dict[str, tuple[tuple[str, ...], Handler]] = {
         "/-/session": (("POST",), handle.intake),
-        "/-/sign-out": (("POST",), handle.sign_out),
+        "/-/sign-out": (("GET", "HEAD", "POST"), _sign_out(handle, parts.sign_in)),
         "/-/signed-out": (("GET", "HEAD"), handle.signed_out),
         "/-/healthz": (("GET", "HEAD"), status.healthz),
         "/-/readyz": (("GET", "HEAD"), status.readyz),
@@ -217,6 +236,7 @@ def _own_routes(
         "/-/frame": (("GET", "HEAD"), shell.shell),
         "/-/frame/session": (("GET",), shell.session),
         "/-/frame/prefix": (("POST",), shell.prefix),
+        **parts.sign_in.routes,
     }
     if not settings.intake.form:
         del own["/-/session"]
@@ -230,6 +250,17 @@ def _own_routes(
         )
         own["/-/revoke"] = (("POST",), revoke.handle)
     return own
+
+
+def _sign_out(handle: SessionHandlers, sign_in: SignIn) -> Handler:
+    """The button by GET, what it does by POST."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return await (
+            handle.sign_out(request) if request.method == "POST" else sign_in.sign_out_page(request)
+        )
+
+    return handler
 
 
 def _corridor(
@@ -252,6 +283,7 @@ def _corridor(
         recent=parts.recent,
         paths=parts.paths,
         manner=parts.manner,
+        sign_in=parts.sign_in,
     )
     return [Entrance(parts.answers, parts.proxies, guard).walk]
 
@@ -346,6 +378,7 @@ async def _lifetime(
         stack.callback(revocations.close)
         stack.callback(log.flush)
         await stack.enter_async_context(parts.verifier)
+        await stack.enter_async_context(parts.sign_in.running())
         if parts.shared is not None:
             await stack.enter_async_context(parts.shared)
         await stack.enter_async_context(parts.policies)

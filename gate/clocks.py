@@ -1,7 +1,8 @@
-"""The two clocks, in one value that tests can replace."""
+"""The two clocks and the way to wait, in one value that tests can replace."""
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 
@@ -12,6 +13,7 @@ class Clocks:
 
     monotonic: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
+    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
 
 
 CLOCKS = Clocks()

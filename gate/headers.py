@@ -35,6 +35,7 @@ class ResponseHeaders:
     """The hook, with all that does not depend on the request made in advance."""
 
     def __init__(self, server: ServerSettings, frame: FrameSettings) -> None:
+        self._framing = frame_ancestors(frame)
         self._fixed: CIMultiDict[str] = CIMultiDict(
             {
                 "Server": "docs-gate",

@@ -7,6 +7,7 @@ public; a route of the gate's own is answered by its handler, which is public by
 
 from collections.abc import Mapping
 from functools import partial
+from typing import Protocol
 from urllib.parse import unquote
 
 import aiohttp_session
@@ -48,6 +49,15 @@ def _is_own_in_disguise(path: str) -> bool:
     return "%" in path and unquote(path).startswith(OWN)
 
 
+class SignIn(Protocol):
+    """The ways in without a portal."""
+
+    def instead_of(
+        self, request: web.Request, scope: Scope, outcome: Outcome
+    ) -> web.StreamResponse | None:
+        """The page that offers them in place of a 401, to whom it is of use; else None."""
+
+
 class Guard:
     """Leads gate routes to their handlers, everything else to the site, after the
     decision."""
@@ -67,6 +77,7 @@ class Guard:
         recent: RecentIntakes,
         paths: PathSessions,
         manner: Manner,
+        sign_in: SignIn,
     ) -> None:
         self._routes = routes
         # what only reads a session needs no more than the seal
@@ -82,6 +93,7 @@ class Guard:
         self._recent = recent
         self._paths = paths
         self._manner = manner
+        self._sign_in = sign_in
 
     async def walk(
         self,
@@ -159,6 +171,9 @@ class Guard:
             case Outcome.NO_TOKEN if not scope.cookieless and self._lost_cookie(request):
                 return self._answers.denied(request, scope, decision, page="no_cookie")
             case _:
+                offered = self._sign_in.instead_of(request, scope, decision.outcome)
+                if offered is not None:
+                    return offered
                 return self._answers.denied(request, scope, decision)
 
     def _wait(self, request: web.Request, scope: Scope, bearer: Token | None) -> int:

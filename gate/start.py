@@ -57,6 +57,9 @@ def prepare(settings: Settings) -> Prepared:
     trust = "[verify] ca_file or client_certificate: cannot be used"
     attempt(trust, lambda: tls_context(settings.verify), OSError, ValueError)
     attempt("[brand] logo", lambda: open_brand(settings.brand), BrandProblem)
+    trust = "[sign_in.qr] ca_file or client_certificate: cannot be used"
+    if settings.sign_in.qr.preset:
+        attempt(trust, lambda: tls_context(settings.sign_in.qr), OSError, ValueError)
     if problems:  # nothing is written by a start that fails
         raise StartProblem(problems)
     revocations = attempt("[server] state_dir", lambda: _revocations(settings), JournalProblem)

@@ -202,7 +202,7 @@ def _make(settings: Settings, keys: Keys, lines: Lines, clock: FakeClock) -> web
         public=settings.site.public,
         memory_bytes=settings.site.memory_mib << 20,
     )
-    clocks = Clocks(clock.monotonic, clock.wall)
+    clocks = Clocks(clock.monotonic, clock.wall, clock.sleep)
     revocations = Revocations(
         Journal(settings.server.state_dir / "revocations"),
         lifetime=settings.session.lifetime,

@@ -17,11 +17,13 @@ BAD = "bad-token"
 
 
 class FakeClock:
-    """Two clocks that stand still until they are told."""
+    """Two clocks that stand still until they are told, and a sleep by them."""
 
     def __init__(self) -> None:
         self.ticks = 1_000.0
         self.unix = 1_800_000_000.0
+        self._sleepers: dict[asyncio.Future[None], float] = {}
+        self._changed = asyncio.Event()
 
     def monotonic(self) -> float:
         return self.ticks
@@ -32,6 +34,28 @@ class FakeClock:
     def advance(self, seconds: float) -> None:
         self.ticks += seconds
         self.unix += seconds
+        for sleeper, end in list(self._sleepers.items()):
+            if end <= self.ticks and not sleeper.done():
+                sleeper.set_result(None)
+
+    async def sleep(self, seconds: float) -> None:
+        """Until the clock was advanced by so much."""
+        sleeper = asyncio.get_running_loop().create_future()
+        if seconds <= 0:
+            sleeper.set_result(None)
+        self._sleepers[sleeper] = self.ticks + seconds
+        self._changed.set()
+        try:
+            await sleeper
+        finally:
+            del self._sleepers[sleeper]
+            self._changed.set()
+
+    async def asleep(self, number: int) -> None:
+        """Until so many wait for this clock, and nobody is just waking up."""
+        while len(self._sleepers) != number or any(each.done() for each in self._sleepers):
+            self._changed.clear()
+            await self._changed.wait()
 
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]

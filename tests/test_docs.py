@@ -118,14 +118,25 @@ def handbook_settings() -> dict[str, dict[str, object]]:
     section = None
     for line, code in lines((DOCS / "settings.md").read_text("utf-8")):
         if heading := re.match(r"##+ (.*)", line):
-            name = re.fullmatch(r"`\[(\w+)\]`", heading[1])
-            section = found.setdefault(name[1], {}) if name else None
+            name = re.fullmatch(r"`\[([\w.]+)\]`", heading[1])
+            section = _section(found, name[1]) if name else None
         row = re.match(r"\| `(\w+)` \| (.+?) \|", line)
         if section is not None and row and not code:
             # a second value is the one of another preset
             code_span = re.match(r"`([^`]*)`", row[2])
             section[row[1]] = tomllib.loads(f"x = {code_span[1]}")["x"] if code_span else row[2]
     return found
+
+
+def _section(found: dict[str, dict[str, object]], name: str) -> dict[str, object]:
+    """The section of this name, which may be inside another, made where it is missing."""
+    outer, _, inner = name.rpartition(".")
+    within: dict[str, object] = {}
+    if outer:
+        found[outer][inner] = within
+    else:
+        found[name] = within
+    return within
 
 
 def test_the_handbook_has_every_setting_with_its_default() -> None:

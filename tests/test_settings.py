@@ -75,6 +75,18 @@ DEFAULTS: dict[str, dict[str, object]] = {
         "failures_per_address": 300,
         "failures_in_all": 6000,
     },
+    "sign_in": {
+        "portal_url": "",
+        "qr": {
+            "preset": "", "client_id": "", "client_secret": "", "scope": "", "device_url": "",
+            "token_url": "", "start_url": "", "start_method": "POST", "poll_url": "",
+            "poll_method": "GET", "poll_field": "", "transaction_pointer": "", "text_pointer": "",
+            "result_pointer": "", "pending": [], "accepted": [], "refused": [], "ask_name": False,
+            "name_field": "name", "headers": {}, "poll_interval": 5, "connect_timeout": 1,
+            "timeout": 5, "ca_file": "", "client_certificate": "", "client_key": "", "proxy": "",
+            "max_flows": 1000, "max_flows_per_address": 10, "flow_lifetime": 300,
+        },
+    },
     "revoke": {"secret": ""},
     "log": {"format": "json", "level": "info", "access": True, "subject": "hash"},
 }  # fmt: skip

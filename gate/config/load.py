@@ -7,7 +7,7 @@ reported; each names its place and the cure, never a value, because any value ma
 import os
 import stat
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
@@ -17,20 +17,30 @@ from typing import Any, Final
 from pydantic import BaseModel, ValidationError
 
 from gate.config.findings import reason
-from gate.config.section import said
+from gate.config.section import Section, said
 from gate.config.settings import Settings
 from gate.config.soundness import findings
 from gate.config.spelling import parsed
 
-_SECTIONS: Final[dict[str, type[BaseModel]]] = {
-    name: info.annotation
-    for name, info in Settings.model_fields.items()
-    if isinstance(info.annotation, type)
+
+def _sections(model: type[BaseModel], within: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
+    """The sections of a model, each before those inside it, which are named as TOML names them."""
+    for name, info in model.model_fields.items():
+        kind = info.annotation
+        if isinstance(kind, type) and issubclass(kind, Section):
+            yield within + name, kind
+            yield from _sections(kind, f"{within}{name}.")
+
+
+_SECTIONS: Final = dict(_sections(Settings))
+_KEYS: Final = {
+    section: [key for key in model.model_fields if f"{section}.{key}" not in _SECTIONS]
+    for section, model in _SECTIONS.items()
 }
 _TYPES: Final[dict[str, Any]] = {  # of every key, as "section.key"
-    f"{section}.{key}": info.annotation
+    f"{section}.{key}": model.model_fields[key].annotation
     for section, model in _SECTIONS.items()
-    for key, info in model.model_fields.items()
+    for key in _KEYS[section]
 }
 _VARIABLES: Final = {f"GATE_{name.replace('.', '__')}".upper(): name for name in _TYPES}
 _UNUSABLE: Final = object()  # a value that is given, and already reported as wrong
@@ -127,6 +137,11 @@ class _Reading:
         """
         bad = {name for name, given in self._given.items() if given.value is _UNUSABLE}
         sections = {name: self._section(name, bad) for name in _SECTIONS}
+        for name in reversed(_SECTIONS):  # those inside others first
+            outer, _, inner = name.rpartition(".")
+            if outer:
+                within = {inner: sections.pop(name)}
+                sections[outer] = sections[outer].model_copy(update=within)
         settings = Settings.model_validate(sections)
         for what, *names in findings(settings, disk=disk):
             if bad.isdisjoint(names):
@@ -135,7 +150,7 @@ class _Reading:
 
     def _section(self, section: str, bad: set[str]) -> BaseModel:
         model = _SECTIONS[section]
-        names = {key: f"{section}.{key}" for key in model.model_fields}
+        names = {key: f"{section}.{key}" for key in _KEYS[section]}
         given = {k: self._given[n].value for k, n in names.items() if n in self._given.keys() - bad}
         try:
             checked = model.model_validate(given)
@@ -169,18 +184,27 @@ def _read_config_file(file: Path, reading: _Reading) -> None:
     for section, table in document.items():
         if section not in _SECTIONS:
             reading.report(f"{file}: {section}", f"unknown section or key{_nearest(section)}")
-        elif isinstance(table, dict):
-            _read_table(file, section, table, reading)
         else:
-            reading.report(f"{file}: {section}", f"must be a section, [{section}]")
-            for key in _SECTIONS[section].model_fields:
-                reading.put(f"{section}.{key}", _UNUSABLE)
+            _read_section(file, section, table, reading)
+
+
+def _read_section(file: Path, section: str, table: object, reading: _Reading) -> None:
+    if isinstance(table, dict):
+        _read_table(file, section, table, reading)
+        return
+    reading.report(f"{file}: {section}", f"must be a section, [{section}]")
+    for name in _TYPES:
+        if name.startswith(f"{section}."):
+            reading.put(name, _UNUSABLE)
 
 
 def _read_table(file: Path, section: str, table: Mapping[str, object], reading: _Reading) -> None:
     for key, value in table.items():
-        if f"{section}.{key}" in _TYPES:
-            reading.put(f"{section}.{key}", value)
+        name = f"{section}.{key}"
+        if name in _TYPES:
+            reading.put(name, value)
+        elif name in _SECTIONS:
+            _read_section(file, name, value, reading)
         else:
             reading.report(f"{file}: [{section}] {key}", f"unknown key{_nearest(key, section)}")
 
@@ -205,7 +229,8 @@ def _is_ours(variable: str) -> bool:
 
 
 def _place(name: str) -> str:
-    return "[{}] {}".format(*name.split("."))
+    section, _, key = name.rpartition(".")
+    return f"[{section}] {key}"
 
 
 def _printable(text: str) -> str:
@@ -216,7 +241,7 @@ def _nearest(word: str, section: str = "") -> str:
     """A hint at what an unknown section, or an unknown key of `section`, may mean."""
     known = {name: f"[{name}]" for name in _SECTIONS}
     if section:
-        known = {key: f"[{section}] {key}" for key in _SECTIONS[section].model_fields}
+        known = {key: f"[{section}] {key}" for key in _KEYS[section]}
     owners = [_place(name) for name in _TYPES if name.endswith(f".{word}")]
     return _did_you_mean(owners or [known[name] for name in get_close_matches(word, known, 1)])
 

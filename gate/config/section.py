@@ -43,6 +43,8 @@ def shown_section(section: BaseModel) -> dict[str, object]:
 
 def _plain(value: object) -> object:
     match value:
+        case BaseModel():
+            return shown_section(value)
         case SecretStr():
             return MASK if value.get_secret_value() else ""
         case tuple():

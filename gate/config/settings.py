@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from gate.config.csp import CspSource
 from gate.config.section import Section, shown_section
+from gate.config.sign_in import SignInSettings
 from gate.config.spelling import (
     CookieName,
     Glob,
@@ -234,6 +235,7 @@ class Settings(Section):
     frame: FrameSettings = FrameSettings()
     brand: BrandSettings = BrandSettings()
     limits: LimitSettings = LimitSettings()
+    sign_in: SignInSettings = SignInSettings()
     revoke: RevokeSettings = RevokeSettings()
     log: LogSettings = LogSettings()
 

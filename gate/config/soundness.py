@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from gate.config.findings import Finding, file_problem, open_to_all, reason
 from gate.config.preset_soundness import preset_findings
 from gate.config.settings import SessionSettings, Settings
+from gate.config.sign_in_soundness import sign_in_findings
 from gate.config.spelling import key_problem
 
 
@@ -20,6 +21,7 @@ def findings(settings: Settings, *, disk: bool) -> Iterator[Finding]:
     yield from _unavailable(settings)
     yield from _conflicts(settings)
     yield from preset_findings(settings)
+    yield from sign_in_findings(settings, disk=disk)
     if disk:
         yield from _on_disk(settings)
 

@@ -19,6 +19,8 @@ from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from yarl import URL
 
+from gate.demo.phone import Phone
+
 _STATIC: Final = Path(__file__).parent / "static"
 _COOKIE: Final = "portal"
 _MAX_SIGNED_IN: Final = 1_000
@@ -124,9 +126,10 @@ class Reception:
 class _Portal:
     """The handlers, with what they share."""
 
-    def __init__(self, docs_url: str, reception: Reception) -> None:
+    def __init__(self, docs_url: str, reception: Reception, clock: Callable[[], float]) -> None:
         self._docs_url = docs_url.rstrip("/")
         self._reception = reception
+        self.phone = Phone(self._page, self._admit, clock)
         docs = URL(docs_url).origin()
         self._policy = (
             f"default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self' {docs}; "
@@ -151,9 +154,14 @@ class _Portal:
             person=self._reception.person(request.cookies.get(_COOKIE, "")),
             path=request.path,
             docs_url=self._docs_url,
-            **facts,
+            **{"people": PEOPLE.values(), **facts},
         )
         return web.Response(text=html, content_type="text/html", charset="utf-8", status=status)
+
+    def _admit(self, key: str) -> str | None:
+        """A token for the person who holds the phone: a visit that nobody signs out of."""
+        person = PEOPLE.get(key)
+        return None if person is None else self._reception.hand_out(self._reception.sign_in(person))
 
     def _visit(self, request: web.Request) -> str:
         """The visit this request is part of; a stranger is sent to the sign-in page."""
@@ -241,7 +249,7 @@ def make_portal(docs_url: str, *, clock: Callable[[], float] = time.time) -> web
 
     *clock* is wall-clock time in seconds: the tokens' expiries are told to others.
     """
-    portal = _Portal(docs_url, Reception(clock))
+    portal = _Portal(docs_url, Reception(clock), clock)
     app = web.Application()
     app.add_routes(
         [
@@ -256,6 +264,7 @@ def make_portal(docs_url: str, *, clock: Callable[[], float] = time.time) -> web
             web.get("/api/docs-token", portal.docs_token),
             web.get("/api/verify", portal.verify),
             web.get("/api/valid", portal.valid),
+            *portal.phone.routes(),
             web.static("/static", _STATIC),
             web.get("/{rest:.*}", portal.not_found),
         ]

@@ -19,6 +19,8 @@ from gate.config.settings import (
     SiteSettings,
     VerifySettings,
 )
+from gate.config.sign_in import QrSettings, SignInSettings
+from gate.demo.phone import CLIENT
 from gate.demo.portal import make_portal
 from gate.observe.writer import LineWriter, lines_to_standard_output, logging_to_standard_error
 from gate.server import listening, run, running, stop_signal
@@ -34,11 +36,13 @@ Docs Gate demo
 
   the portal      {portal}
   the docs alone  {docs}   (closed: 401)
+  the phone       {portal}/phone
 
 To try
   1. Open the portal and sign in as a colleague: the handbook opens in a frame.
   2. Sign in as a former colleague: the verify API says no.
   3. Sign in as a visitor: after a minute the next page asks again, and is refused.
+  4. Open the docs alone, show the QR code, and approve it on the phone.
 
 One line follows for every request to the gate. Ctrl-C ends everything.
 
@@ -58,15 +62,24 @@ def main(port: int, portal_port: int) -> None:
 
 def demo_settings(port: int, portal_port: int, state: Path) -> Settings:
     """Two different sites to a browser: the portal is on localhost, the gate on 127.0.0.1."""
-    portal = f"http://localhost:{portal_port}"
+    portal, api = f"http://localhost:{portal_port}", f"http://127.0.0.1:{portal_port}/api"
     root = next((place for place in _PLACES if place.is_dir()), _PLACES[0])
     return Settings(
         server=ServerSettings(host="127.0.0.1", port=port, state_dir=state, shutdown_grace=2),
         site=SiteSettings(root=root),
-        verify=VerifySettings(url=f"http://127.0.0.1:{portal_port}/api/verify", active="/active"),
+        verify=VerifySettings(url=f"{api}/verify", active="/active"),
         cache=CacheSettings(ttl=30),
         session=SessionSettings(keys=(SecretStr(new_key()),)),
         frame=FrameSettings(allowed_origins=(portal,), cookieless=True),
+        sign_in=SignInSettings(
+            portal_url=f"{portal}/docs",
+            qr=QrSettings(
+                preset="device",
+                client_id=CLIENT,
+                device_url=f"{api}/device",
+                token_url=f"{api}/token",
+            ),
+        ),
         log=LogSettings(format="console", subject="plain"),
     )
 

@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 from urllib.parse import quote, urlencode
 
 import aiohttp
@@ -210,7 +211,20 @@ class Question:
         return {"url": URL(url, encoded=True), **question}
 
 
-def client(settings: VerifySettings) -> aiohttp.ClientSession:
+class Reach(Protocol):
+    """The keys of a section that say how an API is reached."""
+
+    @property
+    def connect_timeout(self) -> float: ...
+    @property
+    def ca_file(self) -> Path | None: ...
+    @property
+    def client_certificate(self) -> Path | None: ...
+    @property
+    def client_key(self) -> Path | None: ...
+
+
+def client(settings: Reach) -> aiohttp.ClientSession:
     """An HTTP client that keeps no cookies, follows no environment and unpacks nothing itself."""
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ssl=tls_context(settings)),
@@ -236,7 +250,7 @@ async def read_body(response: aiohttp.ClientResponse, limit: int = MAX_BODY_BYTE
     return bytes(body) if coding == "identity" else inflate(bytes(body), coding, limit)
 
 
-def tls_context(settings: VerifySettings) -> ssl.SSLContext:
+def tls_context(settings: Reach) -> ssl.SSLContext:
     """How to trust the verify API. Raises OSError or ssl.SSLError for unusable files."""
     context = ssl.create_default_context(cafile=settings.ca_file)
     if settings.client_certificate:

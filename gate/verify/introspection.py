@@ -59,7 +59,12 @@ def credentials(settings: IntrospectionSettings) -> dict[str, SecretStr]:
         return {"Authorization": SecretStr(f"Bearer {bearer}")}
     if not settings.client_id:
         return {}
+    secret = settings.client_secret.get_secret_value()
+    return {"Authorization": SecretStr(basic(settings.client_id, secret))}
+
+
+def basic(client_id: str, secret: str) -> str:
+    """An OAuth client's credentials as the value of an Authorization header."""
     # each is form-encoded before they are joined (RFC 6749, 2.3.1): a colon may be in either
-    pair = (settings.client_id, settings.client_secret.get_secret_value())
-    joined = ":".join(quote_plus(text, safe="") for text in pair)
-    return {"Authorization": SecretStr(f"Basic {base64.b64encode(joined.encode()).decode()}")}
+    joined = ":".join(quote_plus(text, safe="") for text in (client_id, secret))
+    return f"Basic {base64.b64encode(joined.encode()).decode()}"
