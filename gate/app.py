@@ -21,7 +21,7 @@ from gate.clocks import CLOCKS, Clocks
 from gate.config.settings import Settings
 from gate.cookieless import PathSessions
 from gate.door.hot import HotReads
-from gate.embed import Script, ShellHandlers, embed_script
+from gate.embed import ShellHandlers, embed_script, shell_script
 from gate.entrance import Entrance
 from gate.forms import MAX_FORM_BYTES
 from gate.handlers import SessionHandlers, StatusHandlers
@@ -232,7 +232,7 @@ def _own_routes(
         "/-/logo": (("GET", "HEAD"), status.logo),
         "/-/page.js": (("GET", "HEAD"), status.script),
         "/-/embed.js": (("GET", "HEAD"), embed_script().handle),
-        "/-/frame.js": (("GET", "HEAD"), Script("frame.js").handle),
+        "/-/frame.js": (("GET", "HEAD"), shell_script().handle),
         "/-/frame": (("GET", "HEAD"), shell.shell),
         "/-/frame/session": (("GET",), shell.session),
         "/-/frame/prefix": (("POST",), shell.prefix),

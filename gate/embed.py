@@ -62,6 +62,12 @@ def embed_script() -> Script:
     )
 
 
+def shell_script() -> Script:
+    """`/-/frame.js`: no secret either, and loaded by a frame that a sandbox takes its origin from,
+    so that it can say so."""
+    return Script("frame.js", **{"Cross-Origin-Resource-Policy": "cross-origin"})
+
+
 class ShellHandlers:
     """`/-/frame`, `/-/frame/session` and `/-/frame/prefix`. `patience` is the time for a body
     to arrive, in seconds."""

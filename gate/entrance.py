@@ -49,6 +49,7 @@ class Entrance:
         if target is not None and (inside := split_target(target)) is not None:
             sealed, target = inside
         scope = self._scope(request, target)
+        scope.cookieless = sealed is not None
         request[SCOPE] = scope
         if target is None or not _is_unambiguous(request):
             response = self._answers.malformed(request, scope, 400, "the address cannot be read")

@@ -155,7 +155,12 @@ class StatusHandlers:
     async def stylesheet(self, request: web.Request) -> web.StreamResponse:
         """What the gate's own pages look like."""
         return web.Response(
-            body=self._pages.stylesheet, headers={"Content-Type": "text/css; charset=utf-8"}
+            body=self._pages.stylesheet,
+            headers={
+                "Content-Type": "text/css; charset=utf-8",
+                # for pages that a sandbox takes their origin from
+                "Cross-Origin-Resource-Policy": "cross-origin",
+            },
         )
 
     async def script(self, request: web.Request) -> web.StreamResponse:

@@ -11,6 +11,7 @@ from gate.config.settings import FrameSettings, ServerSettings
 from gate.scope import Scope, scope_of
 
 NO_STORE = "no-store"
+_REDIRECTS = frozenset({301, 303})
 _RENEWING = frozenset({200, 304})
 _HSTS = "max-age=31536000"
 _COOKIELESS = {"Cache-Control": NO_STORE, "Referrer-Policy": "no-referrer"}
@@ -35,7 +36,6 @@ class ResponseHeaders:
     """The hook, with all that does not depend on the request made in advance."""
 
     def __init__(self, server: ServerSettings, frame: FrameSettings) -> None:
-        self._framing = frame_ancestors(frame)
         self._fixed: CIMultiDict[str] = CIMultiDict(
             {
                 "Server": "docs-gate",
@@ -56,15 +56,35 @@ class ResponseHeaders:
 
     async def on_prepare(self, request: web.Request, response: web.StreamResponse) -> None:
         """Connected to `on_response_prepare`."""
-        self.dress(response.headers, response.status, scope_of(request))
+        navigates = request.headers.get("Sec-Fetch-Mode") == "navigate"
+        self.dress(response.headers, response.status, scope_of(request), navigates=navigates)
 
-    def dress(self, headers: CIMultiDict[str], status: int, scope: Scope | None = None) -> None:
-        """Put them on an answer; `scope` is that of its request."""
+    @property
+    def embeds(self) -> bool:
+        """Whether headers depend on how a request was made, for portals with an embedder policy."""
+        return self._embedder is not None
+
+    def dress(
+        self,
+        headers: CIMultiDict[str],
+        status: int,
+        scope: Scope | None = None,
+        *,
+        navigates: bool = False,
+    ) -> None:
+        """Put them on an answer; `scope` is that of its request, which `navigates` where it opens
+        a page."""
         headers.update(self._fixed)
         # files of the site come with theirs; all else is the gate's own
         headers.setdefault("Content-Security-Policy", self._policy)
         headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
-        if self._embedder is not None and headers.get("Content-Type", "").startswith("text/html"):
+        # browsers hold the embedder's policy against redirects too, and against what a 304 makes of
+        # a page they kept (HTML, section 7.1.4)
+        if self._embedder is not None and (
+            navigates
+            or status in _REDIRECTS
+            or headers.get("Content-Type", "").startswith("text/html")
+        ):
             headers.update(self._embedder)
         if scope is not None and scope.renewal is not None and status in _RENEWING:
             headers["Set-Cookie"] = scope.renewal

@@ -122,9 +122,8 @@ class Guard:
         public = found is not None and found.public
         if not public and (why := self._manner.unwelcome(request.headers)):
             return self._answers.forbidden(request, scope, why)
-        if sealed is not None:
-            scope.cookieless = True
-        elif queried and not bearers and may_take_query(request.method, request.headers):
+        takes = sealed is None and may_take_query(request.method, request.headers)
+        if queried and not bearers and takes:
             taking = partial(self._intake, scope=scope, target=target, text=queried[0])
             return await self._sessions(request, taking)
         session = None if bearers else self._session(request.headers, sealed)

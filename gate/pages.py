@@ -21,7 +21,7 @@ from markupsafe import Markup, escape
 from gate.brand import Brand
 from gate.config.settings import FrameSettings
 from gate.languages import DEFAULT, language_of
-from gate.wording import TEMPLATES, PanelText, Words, read_words
+from gate.wording import TEMPLATES, PanelText, Words, markup, read_words
 
 _STATIC: Final = Path(__file__).parent / "static"
 
@@ -70,7 +70,8 @@ _PANELS: Final[Mapping[str, tuple[str, ...]]] = {
     "unavailable": ("clock", "retry"),
     "failed": ("alert", "retry"),
     "no_cookie": ("cookie", "open-beside", "retry"),
-    "signed_out": ("check", "retry"),
+    "lost": ("alert", "retry"),
+    "signed_out": ("check", "again"),
 }
 """The shell's panels: the mark, and the buttons."""
 
@@ -187,5 +188,6 @@ class Pages:
             origins=" ".join(frame.allowed_origins),
             cookieless=frame.cookieless,
             panels=panels,
+            noscript=markup(words.labels["noscript-what"]),
         )
         return html.encode("utf-8")

@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import socket
+import ssl
 import threading
 import urllib.request
 import warnings
@@ -95,6 +96,15 @@ class Log:
         with self._grown:
             self._entries.clear()
 
+    def outcomes(self) -> set[str]:
+        """All that are in it now."""
+        with self._grown:
+            return {entry["gate.outcome"] for entry in self._entries}
+
+    def paths(self) -> set[str]:
+        with self._grown:
+            return {entry["url.path"] for entry in self._entries}
+
     def wait_for(self, path: str, *outcomes: str) -> None:
         """Until the path has had these outcomes, in this order and perhaps others between."""
 
@@ -104,6 +114,17 @@ class Log:
 
         with self._grown:
             assert self._grown.wait_for(had, PATIENCE), (path, outcomes, self._entries)
+
+    def wait_for_any(self, paths: set[str], outcomes: set[str]) -> None:
+        """Until one of the paths has had one of the outcomes."""
+
+        def had() -> bool:
+            return any(
+                e["url.path"] in paths and e["gate.outcome"] in outcomes for e in self._entries
+            )
+
+        with self._grown:
+            assert self._grown.wait_for(had, PATIENCE), (paths, outcomes, self._entries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +168,7 @@ def two_sites(folder: Path) -> Iterator[Sites]:
             "site": {"root": handbook(folder, sites.gate)},
             "verify": {"url": f"http://127.0.0.1:{ports[1]}/api/verify", "active": "/active"},
             "frame": {"allowed_origins": (portal, plain)},
+            "server": {"state_dir": folder / "state"},
         }
     )
     clock = sites.clock
@@ -195,7 +217,9 @@ def any_page() -> web.Application:
 
 
 @contextlib.contextmanager
-def served(apps: Sequence[tuple[web.Application, socket.socket]]) -> Iterator[None]:
+def served(
+    apps: Sequence[tuple[web.Application, socket.socket]], *, tls: ssl.SSLContext | None = None
+) -> Iterator[None]:
     """Serve from a thread with a loop of its own, as drivers block the one that tests run in."""
     running: Future[Callable[[], object]] = Future()
 
@@ -205,7 +229,7 @@ def served(apps: Sequence[tuple[web.Application, socket.socket]]) -> Iterator[No
                 runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=0.5)
                 await runner.setup()
                 stack.push_async_callback(runner.cleanup)
-                await web.SockSite(runner, listener).start()
+                await web.SockSite(runner, listener, ssl_context=tls).start()
             end = asyncio.Event()
             running.set_result(partial(asyncio.get_running_loop().call_soon_threadsafe, end.set))
             await end.wait()
@@ -251,8 +275,9 @@ def chromium(playwright: Playwright, profile: Path, cookies: Cookies) -> Browser
     return context
 
 
-def firefox(folder: Path) -> Marionette:
-    """Firefox with a new profile at its default settings, to be ended by `cleanup`."""
+def firefox(folder: Path, preferences: Mapping[str, object] | None = None) -> Marionette:
+    """Firefox with a new profile, at its defaults but for these, to be ended by `cleanup`."""
+    folder.mkdir(exist_ok=True)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     path = program(*FIREFOX)
@@ -264,14 +289,15 @@ def firefox(folder: Path) -> Marionette:
             headless=True,
             port=port,
             workspace=str(folder),
+            prefs=dict(preferences or {}),
             gecko_log=str(folder / "gecko.log"),
         )
     browser.start_session()
     return browser
 
 
-def frame_in(page: Page) -> Frame:
-    """What the page's one frame shows."""
+def frame_in(page: Page | Frame) -> Frame:
+    """What the one frame of a page, or of a frame, shows."""
     element = page.wait_for_selector("iframe", state="attached")
     frame = element.content_frame() if element else None
     assert frame is not None

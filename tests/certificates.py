@@ -19,11 +19,12 @@ NAME = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "gate.test")])
 
 
 def make_certificate(folder: Path, *, password: bytes | None = None) -> tuple[Path, Path]:
-    """A certificate for gate.test and 127.0.0.1, and its key."""
+    """A certificate for gate.test, localhost and 127.0.0.1, and its key."""
     key = generate_private_key(SECP256R1())
     now = datetime.now(UTC)
     names: list[x509.GeneralName] = [
         x509.DNSName("gate.test"),
+        x509.DNSName("localhost"),
         x509.IPAddress(IPv4Address("127.0.0.1")),
     ]
     certificate = (

@@ -32,6 +32,12 @@ from gate.site.index import read_site
 from gate.state.journal import Journal
 from gate.state.keys import Keys
 from gate.state.revocations import Revocations
+from tests.chromium import (  # noqa: F401 - fixtures, which pytest finds by their names
+    contexts,
+    open_page,
+    page,
+    playwright,
+)
 from tests.fakes import GOOD, FakeApi, FakeClock, Lines
 from tests.skipping import (  # noqa: F401 - hooks, which pytest finds by their names
     pytest_make_collect_report,

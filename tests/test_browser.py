@@ -10,85 +10,30 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import pytest
-from playwright.sync_api import BrowserContext, Frame, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Frame, Page, expect
 
 from tests.browsers import (
-    CHROMIUM,
     PATIENCE,
     By,
     Cookies,
     Marionette,
     Sites,
     Wait,
-    chromium,
     errors,
     firefox,
     frame_in,
-    program,
     screenshot,
     two_sites,
 )
+from tests.chromium import BLOCKED, OpenPage
 
-BLOCKED: Final[Cookies] = "third-party blocked"
 COOKIE: Final = "__Host-gate"
-
-OpenPage = Callable[[Cookies], Page]
 
 
 @pytest.fixture(scope="module")
 def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
     with two_sites(tmp_path_factory.mktemp("sites")) as sites:
         yield sites
-
-
-@pytest.fixture(scope="module")
-def playwright() -> Iterator[Playwright]:
-    program(*CHROMIUM)
-    with sync_playwright() as playwright:
-        yield playwright
-
-
-@pytest.fixture(scope="module")
-def contexts(
-    playwright: Playwright, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[Cookies], BrowserContext]]:
-    """One Chromium for each way to treat cookies, started when it is first asked for."""
-    started: dict[Cookies, BrowserContext] = {}
-
-    def context(cookies: Cookies) -> BrowserContext:
-        if cookies not in started:
-            profile = tmp_path_factory.mktemp("chromium")
-            started[cookies] = chromium(playwright, profile, cookies)
-        return started[cookies]
-
-    yield context
-    for browser in started.values():
-        browser.close()
-
-
-@pytest.fixture
-def open_page(contexts: Callable[[Cookies], BrowserContext]) -> Iterator[OpenPage]:
-    """An empty page in a browser that remembers nothing; no script on it may fail."""
-    failures: list[Exception] = []
-    pages: list[Page] = []
-
-    def new(cookies: Cookies) -> Page:
-        context = contexts(cookies)
-        context.clear_cookies()
-        page = context.new_page()
-        page.on("pageerror", lambda failure: failures.append(failure))
-        pages.append(page)
-        return page
-
-    yield new
-    for page in pages:
-        page.close()
-    assert failures == []
-
-
-@pytest.fixture
-def page(open_page: OpenPage) -> Page:
-    return open_page(BLOCKED)
 
 
 def sign_in(page: Page, sites: Sites, person: str = "colleague") -> Frame:

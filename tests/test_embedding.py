@@ -22,7 +22,6 @@ JSON = "Content-Type: application/json"
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
     "Strict-Transport-Security": "max-age=31536000",
     "Server": "docs-gate",
 }
@@ -52,6 +51,7 @@ class Way:
     caching: str = "no-store"
     cookie: str = "none"
     policy: str = OWN_PAGE
+    corp: str = "same-origin"
 
     def __str__(self) -> str:
         return f"{self.status} {self.method} {self.path}"
@@ -68,7 +68,7 @@ WAYS = [
     Way(200, "/single.html", reader=False, caching=REVALIDATE, policy=PAGE),
     Way(200, "/-/healthz", reader=False),
     Way(200, "/-/readyz", reader=False),
-    Way(200, "/-/gate.css", reader=False),
+    Way(200, "/-/gate.css", reader=False, corp="cross-origin"),
     Way(200, "/-/signed-out", reader=False),
     Way(204, "/-/session", (ORIGIN, JSON), "POST", b'{"token": "good-token"}', False, cookie="new"),
     Way(204, "/-/sign-out", (ORIGIN, JSON), "POST", b"{}", cookie="gone"),
@@ -138,6 +138,7 @@ def check(answer: Answer, way: Way) -> None:
     assert answer.headers.getall("Content-Security-Policy") == [way.policy + ANCESTORS]
     assert "Content-Security-Policy-Report-Only" not in answer.headers
     assert answer.headers.getall("Cache-Control") == [way.caching]
+    assert answer.headers.getall("Cross-Origin-Resource-Policy") == [way.corp]
     assert "X-Frame-Options" not in answer.headers
     patterns = {
         "none": "",

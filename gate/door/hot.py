@@ -112,6 +112,8 @@ class HotReads:
         policy = policies.of(entry)
         if variant.body is None or policy is None:
             return None
+        if self._headers.embeds and (not entry.page or fields[IF_NONE_MATCH] is not None):
+            return None  # then it matters how the request was made
         condition = fields[IF_NONE_MATCH]
         fresh = condition is not None and none_match(_text(condition), variant.etag)
         stated = fields[REQUEST_ID]

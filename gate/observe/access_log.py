@@ -30,6 +30,9 @@ _MAX_TEXT = 512
 _quote = json.encoder.encode_basestring_ascii
 # a query that was joined with "&", or encoded by mistake, even twice, is a query all the same
 _QUERY = re.compile(r"[?#&;]|%(?:25)*(?:3f|23|26|3b)", re.IGNORECASE)
+# a session in the path is cut off before; one in an address that somebody mangled is not. They are
+# Fernet's: a version and a time, in base64
+_SEALED = re.compile(r"gAAAA[\w-]{40,}=*")
 _BODILESS = frozenset({204, 304})
 # those that OpenTelemetry's conventions know
 _METHODS = frozenset(
@@ -175,7 +178,7 @@ def _told_method(method: str) -> str:
 
 
 def _told_path(path: str) -> str:
-    return _plain(_QUERY.split(path, maxsplit=1)[0])
+    return _plain(_SEALED.sub("…", _QUERY.split(path, maxsplit=1)[0]))
 
 
 def _plain(text: str) -> str:

@@ -4,6 +4,7 @@
   "use strict";
   const PROTOCOL = 1;
   const FETCH_MS = 30_000;
+  const GRACE_MS = 3000;
   const TOKEN = /^[\w\-.~+/]+=*$/;
   const SENT_BY_SHELL = ["ready", "navigate", "height", "need-token", "signed-out", "cookies-blocked", "error"];
   const HANDED_ON = ["title", "allow", "sandbox", "credentialless", "loading"];
@@ -29,6 +30,7 @@
     pageTitle = "";
     #frame = null;
     #port = null;
+    #heard = false;
     #hear = (event) => this.#greet(event);
     #follow = () => this.#followAddress();
 
@@ -45,6 +47,7 @@
       addEventListener("message", this.#hear);
       addEventListener("popstate", this.#follow);
       addEventListener("hashchange", this.#follow);
+      this.#frame.addEventListener("load", () => this.#await());
       this.#frame.src = new URL("-/frame", this.root).href;
       this.replaceChildren(this.#frame);
     }
@@ -101,7 +104,8 @@
     #pathIn(href) {
       const made = this.hasAttribute("mirror") && this.getAttribute("link");
       if (!made) return null;
-      const [before, after] = new URL(made.replace("{path}", "\u0000"), document.baseURI).href.split(/%00/i);
+      // a character for private use: one that addresses keep, wherever it stands
+      const [before, after] = new URL(made.replace("{path}", "\uE000"), document.baseURI).href.split("%EE%80%80");
       if (after === undefined || !href.startsWith(before) || !href.endsWith(after)) return null;
       try {
         const path = decodeURIComponent(href.slice(before.length, href.length - after.length));
@@ -124,9 +128,18 @@
       }
     }
 
+    /** A frame that the browser would not show says nothing, and its reader is told little. */
+    #await() {
+      setTimeout(() => {
+        if (!this.#frame || this.#port || this.#heard) return;
+        this.#tell("error", { code: "silent", message: "the gate's frame was not shown" });
+      }, GRACE_MS);
+    }
+
     #greet(event) {
       if (!this.#frame || event.source !== this.#frame.contentWindow) return;
       if (event.data?.docsGate !== PROTOCOL) return;
+      this.#heard = true;
       if (event.origin === "null" && event.data.type === "error") {
         this.#tell("error", event.data); // sandboxed so that it has no origin
       } else if (event.origin === this.root.origin && event.data.type === "hello" && event.ports[0]) {

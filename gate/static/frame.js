@@ -28,9 +28,13 @@ let shown = false; // whether the site was shown once
 let over = false; // signed out: nothing goes on by itself
 let renewAt = Infinity;
 let renewing = null;
+let failing = false; // whether the last try to sign in failed
 let recovered = 0;
+let lost = false; // whether the browser shows a page of its own, as there was no answer
+let going = null; // the page of the link that the reader followed last
 let answered = null; // who waits for a token
 let last = ""; // what was told of the page
+let told = 0; // its height, in CSS pixels
 let watched = null;
 let settling = 0;
 
@@ -171,7 +175,8 @@ async function tryToRenew(token) {
     if (got.token) result = await trade(got.token).catch(() => "unavailable");
     if (result !== "refused" || attempt === 2) break;
   }
-  if (result !== "ok") {
+  failing = result !== "ok";
+  if (failing) {
     const pause = { no_cookie: Infinity, denied: REFUSED_MS, refused: REFUSED_MS }[result] ?? RETRY_MS;
     renewAt = Date.now() + pause;
     tell("error", { code: result, message: `signing in ended with: ${result}` });
@@ -223,6 +228,8 @@ function open() {
     inner.addEventListener("load", loaded);
     inner.src = addressOf(wanted);
     document.getElementById("site").replaceChildren(inner);
+  } else if (lost) {
+    inner.contentWindow.location.replace(addressOf(going ?? wanted));
   }
   show("site");
 }
@@ -258,7 +265,14 @@ function placed() {
 
 async function loaded() {
   const doc = documentOf(inner);
-  if (!doc) return;
+  lost = !doc;
+  if (lost) {
+    renewAt = Math.min(renewAt, Date.now() + RETRY_MS);
+    show("lost");
+    tell("error", { code: "unavailable", message: "the documentation does not answer" });
+    return;
+  }
+  going = null;
   const state = doc.documentElement.dataset.gatePage;
   if (state === "signed_out") {
     leave();
@@ -308,8 +322,21 @@ function watch(doc) {
   doc.addEventListener("click", (event) => keepInside(event, doc), true);
   const titles = new view.MutationObserver(settle);
   titles.observe(doc.head, { subtree: true, childList: true, characterData: true });
-  watched = new view.ResizeObserver(() => tell("height", { height: doc.documentElement.scrollHeight }));
-  watched.observe(doc.documentElement);
+  watched = new view.ResizeObserver(measure);
+  for (const element of [doc.documentElement, doc.body]) watched.observe(element);
+}
+
+/** A page is at least as high as its frame, so that its own height is to be seen in a flat one; all
+    within one turn, so that nothing of it is to be seen. */
+function measure() {
+  const doc = documentOf(inner);
+  if (!doc) return;
+  inner.style.height = "0";
+  const height = doc.documentElement.scrollHeight;
+  inner.style.height = "";
+  if (height === told) return;
+  told = height;
+  tell("height", { height });
 }
 
 /** A page that changes in steps, address first and title later, is told of once. */
@@ -325,7 +352,14 @@ function announce() {
   if (last === path + "\n" + title) return;
   last = path + "\n" + title;
   wanted = path;
+  measure(); // a page that became lower leaves its document as high as the frame
   tell("navigate", { path, title });
+}
+
+/** The network is back: what failed without it need not wait. */
+function online() {
+  if (lost || failing && renewAt < Infinity) renewAt = 0;
+  look();
 }
 
 /** Links out of the documentation open beside the portal; those to its root stay in the session. */
@@ -340,6 +374,7 @@ function keepInside(event, doc) {
     const [, path] = link.href.match(/\/-\/s\/[^/]*\/(.*)$/) ?? [];
     link.href = addressOf("/" + (path ?? link.href.slice(new URL("..", base).href.length)));
   }
+  if (link.href.startsWith(root.href)) going = "/" + link.href.slice(root.href.length);
 }
 
 /** Follow the portal's light or dark, where the site can. */
@@ -379,7 +414,7 @@ async function openBeside() {
 
 document.addEventListener("click", ({ target }) => {
   const action = target.closest("[data-action]")?.dataset.action;
-  if (action === "retry" && port) {
+  if ((action === "retry" || action === "again") && port) {
     recovered = 0;
     cookieless = false;
     begin();
@@ -396,9 +431,11 @@ if (parent === window) {
   show("sandboxed");
   greet("error", { code: "sandboxed", message: "the frame is sandboxed without allow-same-origin" });
 } else {
+  show("loading");
   greet("hello");
   setTimeout(() => port || show("no_portal"), GREETING_MS);
   setInterval(look, LOOK_MS);
-  for (const name of ["online", "focus", "pageshow"]) addEventListener(name, look);
+  addEventListener("online", online);
+  for (const name of ["focus", "pageshow"]) addEventListener(name, look);
   document.addEventListener("visibilitychange", look);
 }
