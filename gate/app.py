@@ -30,7 +30,9 @@ from gate.intake import AllowedOrigins, Reader
 from gate.limits import FailureLimits
 from gate.manner import Manner
 from gate.middleware import Guard
+from gate.monitoring import MetricsHandler
 from gate.observe.access_log import AccessLog, Output
+from gate.observe.verifications import Verifications
 from gate.operations import RevokeHandler
 from gate.pages import Pages
 from gate.proxies import Proxies
@@ -41,14 +43,17 @@ from gate.sign_in.wiring import SignIn
 from gate.site.index import Site
 from gate.site.policies import Policies
 from gate.site.policy import SitePolicy
+from gate.site.record import SiteRecord
 from gate.state.journal import JournalProblem
 from gate.state.keys import Keys
 from gate.state.revocations import UNWRITTEN, Revocations
 from gate.verify.api import ApiVerifier
 from gate.verify.jose.verifier import JwtVerifier
 from gate.verify.presets import fingerprint, make_verifier
+from gate.watching import Watch, Watched
 
 if TYPE_CHECKING:
+    from gate.observe.spans import Spans
     from gate.shared.tier import SharedTier
 
 log = logging.getLogger(__name__)
@@ -70,6 +75,9 @@ READINESS = web.AppKey("readiness", Readiness)
 HOT = web.AppKey("hot", HotReads)
 """What the fast door answers with; absent where it is turned off."""
 
+METRICS = web.AppKey("metrics", MetricsHandler)
+"""For the port of `[metrics]`."""
+
 
 @dataclass(frozen=True, slots=True)
 class State:
@@ -85,10 +93,14 @@ class Parts:
     """The collaborators that routes and corridor share."""
 
     policies: Policies
+    record: SiteRecord
     seal: SessionSeal
+    cache: VerdictCache
     access: Access
     admission: Admission
     verifier: ApiVerifier | JwtVerifier
+    verifications: Verifications
+    spans: "Spans | None"
     shared: "SharedTier | None"
     reader: Reader
     origins: AllowedOrigins
@@ -112,25 +124,25 @@ def make_app(
     ending it closes them.
     """
     parts = _parts(settings, state, clocks)
-    own = _own_routes(settings, state, parts, clocks)
+    watch = _watch(settings, state, parts, output, clocks)
+    own = {**_own_routes(settings, state, parts, clocks), **watch.routes()}
     routes = {path: methods for path, (methods, _) in own.items()}
-    secret = state.keys.newest("log")
-    access_log = AccessLog(settings.log, output, secret=secret, clock=clocks.wall)
     app = web.Application(
         middlewares=_corridor(settings, state, parts, routes),
         client_max_size=MAX_FORM_BYTES,
-        handler_args=_server_arguments(settings, access_log.logger_class()),
+        handler_args=_server_arguments(settings, watch.access_log.logger_class()),
     )
     app[READINESS] = parts.readiness
     app[ROUTES] = routes
+    app[METRICS] = watch.metrics
     for path, (_, handler) in own.items():
         app.router.add_route("*", path, handler)
     app.router.add_static("/", state.site.root)
     app.on_response_prepare.append(parts.headers.on_prepare)
-    if settings.server.fast_door:
-        app[HOT] = _hot_reads(state, parts, access_log, settings.server.keepalive_timeout)
+    if settings.server.fast_door and not settings.tracing.enabled:  # every request has a span
+        app[HOT] = _hot_reads(state, parts, watch.access_log, settings.server.keepalive_timeout)
     app.on_shutdown.append(parts.sign_in.stop)
-    app.cleanup_ctx.append(partial(_lifetime, parts, access_log, state.revocations))
+    app.cleanup_ctx.append(partial(_lifetime, parts, watch, state.revocations))
     return app
 
 
@@ -149,7 +161,9 @@ def _parts(settings: Settings, state: State, clocks: Clocks) -> Parts:
         clock=clocks.monotonic,
         wall=clocks.wall,
     )
-    access = _access(settings, state, seal, cache, verifier, shared, clocks)
+    spans = _spans(settings)
+    verifications = Verifications(verifier, spans)
+    access = _access(settings, state, seal, cache, verifications, shared, clocks)
     limits = FailureLimits(settings.limits, clocks.monotonic)
     around = Surroundings(
         site=state.site,
@@ -165,10 +179,14 @@ def _parts(settings: Settings, state: State, clocks: Clocks) -> Parts:
     flow_keys = state.keys.derive("flow")
     return Parts(
         policies=Policies(state.site, site_policy(settings)),
+        record=SiteRecord(state.site, clocks.wall),
         seal=seal,
+        cache=cache,
         access=access,
         admission=around.admission,
         verifier=verifier,
+        verifications=verifications,
+        spans=spans,
         shared=shared,
         reader=around.reader,
         origins=around.origins,
@@ -263,6 +281,29 @@ def _sign_out(handle: SessionHandlers, sign_in: SignIn) -> Handler:
     return handler
 
 
+def _watch(settings: Settings, state: State, parts: Parts, output: Output, clocks: Clocks) -> Watch:
+    rooms = Watched(
+        verifications=parts.verifications,
+        breaker=parts.verifier.breaker,
+        cache=parts.cache,
+        shared=parts.shared,
+        seal=parts.seal,
+        revocations=state.revocations,
+        record=parts.record,
+        readiness=parts.readiness,
+    )
+    secret = state.keys.newest("log")
+    return Watch(settings, rooms, output=output, secret=secret, spans=parts.spans, clocks=clocks)
+
+
+def _spans(settings: Settings) -> "Spans | None":
+    if not settings.tracing.enabled:
+        return None
+    from gate.observe.spans import Spans  # its library is an extra
+
+    return Spans()
+
+
 def _corridor(
     settings: Settings,
     state: State,
@@ -285,7 +326,8 @@ def _corridor(
         manner=parts.manner,
         sign_in=parts.sign_in,
     )
-    return [Entrance(parts.answers, parts.proxies, guard).walk]
+    keeps = None if parts.spans is None else parts.spans.keeps
+    return [Entrance(parts.answers, parts.proxies, guard, keeps).walk]
 
 
 def _hot_reads(state: State, parts: Parts, log: AccessLog, keepalive_timeout: float) -> HotReads:
@@ -372,11 +414,14 @@ def _server_arguments(settings: Settings, logger: type[AbstractAccessLogger]) ->
 
 
 async def _lifetime(
-    parts: Parts, log: AccessLog, revocations: Revocations, app: web.Application
+    parts: Parts, watch: Watch, revocations: Revocations, app: web.Application
 ) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         stack.callback(revocations.close)
-        stack.callback(log.flush)
+        stack.callback(watch.access_log.flush)
+        if parts.spans is not None:
+            await stack.enter_async_context(parts.spans)
+        await stack.enter_async_context(watch.monitor)
         await stack.enter_async_context(parts.verifier)
         await stack.enter_async_context(parts.sign_in.running())
         if parts.shared is not None:

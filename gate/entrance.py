@@ -2,16 +2,19 @@
 
 import logging
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from gate import behalf
 from gate.answers import Answers
 from gate.cookieless import split_target
 from gate.intake import Target, target_of
 from gate.proxies import Proxies, is_host
 from gate.scope import SCOPE, Scope, request_id
+from gate.trace import Trace, new_trace, stated_trace
 
 log = logging.getLogger(__name__)
 
@@ -36,12 +39,23 @@ class Corridor(Protocol):
 
 
 class Entrance:
-    """The outermost layer: makes the scope, and an answer out of every exception."""
+    """The outermost layer: makes the scope, and an answer out of every exception.
 
-    def __init__(self, answers: Answers, proxies: Proxies, guard: Corridor) -> None:
+    `keeps` says of a trace that begins here whether it is kept; without it no trace begins before
+    somebody is asked something on a request's behalf.
+    """
+
+    def __init__(
+        self,
+        answers: Answers,
+        proxies: Proxies,
+        guard: Corridor,
+        keeps: Callable[[str], bool] | None = None,
+    ) -> None:
         self._answers = answers
         self._proxies = proxies
         self._guard = guard
+        self._keeps = keeps
 
     @web.middleware
     async def walk(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -51,6 +65,7 @@ class Entrance:
         scope = self._scope(request, target)
         scope.cookieless = sealed is not None
         request[SCOPE] = scope
+        behalf.work_for(scope)
         if target is None or not _is_unambiguous(request):
             response = self._answers.malformed(request, scope, 400, "the address cannot be read")
             response.force_close()  # where the next request begins may be in doubt
@@ -67,7 +82,7 @@ class Entrance:
     def _scope(self, request: web.Request, target: Target | None) -> Scope:
         asker = self._proxies.asker(request.remote or "", request.headers, scheme=request.scheme)
         stated_ids = request.headers.getall("X-Request-Id", ()) if asker.trusted else ()
-        return Scope(
+        scope = Scope(
             path=target.path if target else "",
             address=asker.address,
             scheme=asker.scheme,
@@ -75,6 +90,11 @@ class Entrance:
             begun=time.perf_counter(),
             request_id=request_id(stated_ids, trusted=asker.trusted),
         )
+        if asker.trusted and "traceparent" in request.headers:
+            scope.trace = stated_trace(request.headers)
+        if self._keeps is not None and scope.trace is None:
+            scope.trace = _begun(scope, self._keeps)
+        return scope
 
     def _of_http(
         self, request: web.Request, scope: Scope, error: web.HTTPException
@@ -87,6 +107,11 @@ class Entrance:
             return self._answers.not_found(request, scope)
         log.error("request %s: unexpected %s", scope.request_id, error.status)
         return self._answers.failed(request, scope)
+
+
+def _begun(scope: Scope, keeps: Callable[[str], bool]) -> Trace:
+    trace = new_trace(scope.request_id)
+    return trace._replace(sampled=keeps(trace.trace_id))
 
 
 def _is_unambiguous(request: web.Request) -> bool:

@@ -1,11 +1,10 @@
 """Routes for the operator. Each has a secret of its own, compared in constant time, and never
 reaches intake."""
 
-import hmac
-
 from aiohttp import web
 
 from gate.answers import Answers
+from gate.credential import Credential
 from gate.forms import JSON, Fields, UnreadableForm, read_fields
 from gate.outcome import Outcome
 from gate.readiness import Readiness
@@ -34,7 +33,7 @@ class RevokeHandler:
         readiness: Readiness,
         patience: float,
     ) -> None:
-        self._secret = secret.encode("utf-8")
+        self._credential = Credential(secret, "bearer")
         self._revocations = revocations
         self._answers = answers
         self._readiness = readiness
@@ -43,7 +42,7 @@ class RevokeHandler:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """204 when every worker knows and no restart forgets; else 503."""
         scope = request[SCOPE]
-        if not self._knows_secret(request):
+        if not self._credential.is_shown(request.headers):
             scope.outcome = Outcome.REFUSED
             return self._answers.unauthorized(request, scope)
         try:
@@ -62,12 +61,6 @@ class RevokeHandler:
         self._readiness.clear(UNWRITTEN)
         scope.outcome = Outcome.ALLOWED
         return web.Response(status=204)
-
-    def _knows_secret(self, request: web.Request) -> bool:
-        values = request.headers.getall("Authorization", ())
-        scheme, _, given = values[0].partition(" ") if len(values) == 1 else ("", "", "")
-        known = hmac.compare_digest(given.strip().encode("utf-8", "replace"), self._secret)
-        return known and scheme.lower() == "bearer"
 
     def _order(self, fields: Fields) -> tuple[Kind, str, float | None]:
         """What is to end, and up to when. Raises `UnreadableForm`."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from gate.outcome import Outcome
+from gate.trace import Trace
 
 _random = random.Random()  # noqa: S311 - request ids need not be secret
 
@@ -46,6 +47,8 @@ class Scope:
     begun: float = 0.0
     """When the corridor was entered, by `time.perf_counter`; 0 where it never was."""
     request_id: str = field(default_factory=new_request_id)
+    trace: Trace | None = None
+    """The request's span; None while nobody has asked for one."""
     outcome: Outcome | None = None
     subject: str | None = None
     verify_ms: float | None = None

@@ -18,9 +18,11 @@ from typing import Any
 
 from aiohttp import web
 
-from gate.app import READINESS, make_app
-from gate.config.settings import ServerSettings, Settings
+from gate.app import METRICS, READINESS, make_app
+from gate.config.settings import MetricsSettings, ServerSettings, Settings
 from gate.config.spelling import is_loopback
+from gate.monitoring import metrics_app
+from gate.observe.level import LevelSwitch
 from gate.observe.writer import LineWriter, lines_to_standard_output, logging_to_standard_error
 from gate.runner import DoorRunner
 from gate.start import Prepared, prepare
@@ -56,6 +58,7 @@ async def serve(prepared: Prepared, output: LineWriter) -> None:
     """Listen until a signal ends it. Raises `ServeProblem`."""
     server = prepared.settings.server
     stop = stop_signal()
+    _switch_level_by_signal()
     _spare_the_collector()
     async with running(prepared, output) as (app, port):
         log.info("serving %s on %s", prepared.state.site.root, address(server, port))
@@ -85,15 +88,29 @@ async def running(
     """The application on its socket, and the socket's port, for as long as the context lasts."""
     settings = prepared.settings
     app = make_app(settings, prepared.state, output=output)
-    async with listening(
-        app,
-        settings.server.host,
-        settings.server.port,
-        tls=prepared.tls,
-        grace=settings.server.shutdown_grace,
-        key=key,
-    ) as port:
+    async with (
+        listening(
+            app,
+            settings.server.host,
+            settings.server.port,
+            tls=prepared.tls,
+            grace=settings.server.shutdown_grace,
+            key=key,
+        ) as port,
+        _metrics_port(app, settings.metrics),
+    ):
         yield app, port
+
+
+@contextlib.asynccontextmanager
+async def _metrics_port(app: web.Application, metrics: MetricsSettings) -> AsyncIterator[None]:
+    """The metrics on a port of their own, if they are to have one."""
+    if not metrics.port:
+        yield
+        return
+    inner = metrics_app(app[METRICS])
+    async with listening(inner, metrics.host, metrics.port, key="[metrics] port"):
+        yield
 
 
 @contextlib.asynccontextmanager
@@ -189,6 +206,12 @@ def stop_signal() -> asyncio.Event:
         with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C cancels instead
             loop.add_signal_handler(which, on, which)
     return came
+
+
+def _switch_level_by_signal() -> None:
+    """SIGUSR1 turns debugging on and off."""
+    with contextlib.suppress(NotImplementedError, AttributeError):  # Windows has no such signal
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, LevelSwitch().turn)
 
 
 def _end_by(which: signal.Signals) -> None:

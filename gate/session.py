@@ -41,7 +41,10 @@ class TokenTooLong(Exception):
 
 
 class SessionSeal:
-    """Makes, seals and opens sessions. `clock` is the wall clock, Unix time in seconds."""
+    """Makes, seals and opens sessions. `clock` is the wall clock, Unix time in seconds.
+
+    `sealed` counts the cookies that were written, `refused` those that came and are no session.
+    """
 
     def __init__(
         self, settings: SessionSettings, keys: Sequence[bytes], clock: Callable[[], float]
@@ -54,6 +57,7 @@ class SessionSeal:
         self._start = self.name + "="
         self._attributes = "; Path=/; Secure; HttpOnly; SameSite=None; Partitioned; Max-Age="
         self.deletion = f"{self.name}={self._attributes}0"
+        self.sealed = self.refused = 0
 
     def new(self, token: Token, *, expires: float | None, subject: str | None) -> Session:
         """A session for a token that was judged good. `expires` and `subject` are for tickets."""
@@ -72,13 +76,18 @@ class SessionSeal:
     def fits(self, session: Session) -> bool:
         """Whether the session fits into a cookie."""
         try:
-            self.set_cookie(session)
+            self._cookie(session)
         except TokenTooLong:
             return False
         return True
 
     def set_cookie(self, session: Session) -> str:
         """The Set-Cookie value, with its Max-Age. Raises `TokenTooLong`."""
+        value = self._cookie(session)
+        self.sealed += 1
+        return value
+
+    def _cookie(self, session: Session) -> str:
         value = f"{self.name}={self._seal.seal(session)}{self._attributes}"
         if len(value) + _MAX_AGE_DIGITS > MAX_COOKIE_BYTES:
             raise TokenTooLong
@@ -116,16 +125,19 @@ class SessionSeal:
         cookies = headers.getall("Cookie", ())
         return self.open("; ".join(cookies)) if cookies else None
 
-    def open_raw(self, cookie_header: bytes) -> Session | None:
-        """The same for the bytes of a header that has come before: nothing is parsed twice."""
+    def known(self, cookie_header: bytes) -> Session | None:
+        """The session in the bytes of a Cookie header, where it was opened before: nothing is
+        unsealed, and nothing parsed twice."""
         session = self._raw.get(cookie_header)
         if session is None:
-            session = self.open(cookie_header.decode("utf-8", "surrogateescape"))
-            if session is not None:
-                if len(self._raw) >= RAW_REMEMBERED:
-                    self._raw.clear()
-                self._raw[cookie_header] = session
-        elif max(session.issued, session.renewed) > self._clock() + FUTURE_SECONDS:
+            sealed = self._sealed_value(cookie_header.decode("utf-8", "surrogateescape"))
+            session = None if sealed is None else self._seal.known(sealed)
+            if session is None:
+                return None
+            if len(self._raw) >= RAW_REMEMBERED:
+                self._raw.clear()
+            self._raw[cookie_header] = session
+        if max(session.issued, session.renewed) > self._clock() + FUTURE_SECONDS:
             return None
         return session
 
@@ -134,14 +146,14 @@ class SessionSeal:
         if cookie_header is None or self.name not in cookie_header:
             return None
         sealed = self._sealed_value(cookie_header)
-        if sealed is None:
-            return None
-        session = self._seal.open(sealed)
-        if session is None:
-            return None
-        if max(session.issued, session.renewed) > self._clock() + FUTURE_SECONDS:
+        session = None if sealed is None else self._seal.open(sealed)
+        if session is None or self._is_of_the_future(session):
+            self.refused += 1
             return None
         return session
+
+    def _is_of_the_future(self, session: Session) -> bool:
+        return max(session.issued, session.renewed) > self._clock() + FUTURE_SECONDS
 
     def _sealed_value(self, header: str) -> str | None:
         if ";" not in header and header.startswith(self._start):

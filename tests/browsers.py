@@ -83,6 +83,8 @@ _CHROMIUM_FLAGS: Final = (
 class Log:
     """The gate's access log, for which other threads can wait."""
 
+    lost = 0
+
     def __init__(self) -> None:
         self._entries: list[dict[str, Any]] = []
         self._grown = threading.Condition()

@@ -120,6 +120,8 @@ class FakeApi:
 class Lines:
     """Where access log lines end up in tests."""
 
+    lost = 0
+
     def __init__(self) -> None:
         self.raw = b""
         self.came = asyncio.Event()

@@ -390,7 +390,7 @@ def test_every_problem_of_every_kind_is_in_one_report() -> None:
         ("[server]\nprot = 1", "[server] port"),
         ("[server]\nttl = 1", "[cache] ttl"),
         ("[verfy]\nurl = 1", "[verify]"),
-        ("port = 1", "[server] port"),
+        ("port = 1", "[server] port or [metrics] port"),
         ("expires = 1", "[verify] expires or [session] expires"),
     ],
 )
@@ -484,6 +484,22 @@ def test_a_shared_cache_wants_its_package(monkeypatch: pytest.MonkeyPatch) -> No
     assert where == "config.toml: [cache] shared_url"
     assert 'pip install "docs-gate[redis]"' in what
     from_toml(VERIFY)
+
+
+def test_tracing_wants_its_packages(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = f"{VERIFY}[tracing]\nenabled = true"
+    assert from_toml(text).tracing.enabled
+    monkeypatch.setitem(
+        sys.modules, "opentelemetry.exporter.otlp.proto.http", None
+    )  # as if it were not installed
+    ((where, what),) = problems_of(text).items()
+    assert where == "config.toml: [tracing] enabled"
+    assert 'pip install "docs-gate[otel]"' in what
+
+
+def test_metrics_and_site_have_two_ports(folder: Path) -> None:
+    ((where, _),) = problems_of(f"{VERIFY}[metrics]\nport = 8080").items()
+    assert where == "config.toml: [metrics] port"
 
 
 def test_what_follows_from_a_problem_is_not_a_problem_of_its_own() -> None:

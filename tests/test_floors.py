@@ -12,10 +12,13 @@ from tests.processes import ROOT, environment
 
 FLOORS = [
     # what knows nothing of ours
-    ["gate", "clocks", "outcome", "tokens", "cache", "readiness", "forms", "proxies"],
+    ["gate", "clocks", "outcome", "tokens", "cache", "readiness", "forms", "proxies", "trace"],
     ["verify", "verify.cause", "verify.strict_json", "verify.breaker", "verify.faults"],
     ["verify.listener"],
-    ["observe", "observe.writer"],
+    ["observe", "observe.floods", "observe.writer", "observe.level", "observe.histogram"],
+    ["observe.requests", "observe.families", "observe.metrics", "observe.process"],
+    ["observe.history", "observe.problems", "observe.charts", "observe.plain"],
+    ["observe.snapshots", "credential"],
     ["site", "site.media", "site.negotiation", "site.tree", "site.inline_scripts"],
     ["state", "state.journal"],
     # the settings, and what is wrong with them
@@ -24,9 +27,19 @@ FLOORS = [
     ["config.csp", "config.rules", "config.sign_in", "config.settings"],
     ["config.preset_soundness", "config.sign_in_soundness", "config.soundness", "config.load"],
     # what the settings open
-    ["site.encodings", "site.index", "site.policy", "site.policies"],
+    ["site.encodings", "site.index", "site.policy", "site.policies", "site.record"],
     ["state.keys", "state.revocations"],
-    ["scope", "seal", "session", "headers", "limits", "demo", "demo.phone", "demo.portal"],
+    [
+        "scope",
+        "behalf",
+        "seal",
+        "session",
+        "headers",
+        "limits",
+        "demo",
+        "demo.phone",
+        "demo.portal",
+    ],
     ["languages", "wording", "brand", "pages"],
     # who is asked about a token
     ["verify.judge", "verify.api", "verify.introspection"],
@@ -34,8 +47,10 @@ FLOORS = [
     ["shared.envelope", "shared.link", "shared.bulletin", "shared.verdicts", "shared.tier"],
     # the decision, and the corridor around it
     ["access", "intake", "cookieless", "observe.access_log"],
+    ["observe.verifications", "observe.collector", "observe.spans", "observe.status_page"],
     ["answers", "serving", "manner"],
     ["admission", "entrance", "middleware", "handlers", "operations", "embed"],
+    ["monitoring", "watching"],
     ["door", "door.reading", "door.hot", "door.door"],
     # signing in without a portal
     ["sign_in", "sign_in.progress", "sign_in.asking", "sign_in.device", "sign_in.custom"],

@@ -18,11 +18,14 @@ from gate.config.settings import (
     IntrospectionSettings,
     JwtSettings,
     LogSettings,
+    MetricsSettings,
     RevokeSettings,
     ServerSettings,
     SessionSettings,
     Settings,
     SiteSettings,
+    StatusSettings,
+    TracingSettings,
     VerifySettings,
     shown,
 )
@@ -88,6 +91,9 @@ DEFAULTS: dict[str, dict[str, object]] = {
         },
     },
     "revoke": {"secret": ""},
+    "metrics": {"secret": "", "host": "127.0.0.1", "port": 0},
+    "status": {"secret": ""},
+    "tracing": {"enabled": False},
     "log": {"format": "json", "level": "info", "access": True, "subject": "hash"},
 }  # fmt: skip
 
@@ -188,6 +194,10 @@ def test_unknown_keys_are_refused() -> None:
         (JwtSettings, "leeway", -1),
         (JwtSettings, "leeway", 301),
         (JwtSettings, "leeway", float("nan")),
+        (MetricsSettings, "secret", "x" * 15),
+        (MetricsSettings, "port", 65536),
+        (StatusSettings, "secret", "x" * 15),
+        (TracingSettings, "enabled", "true"),
         (RevokeSettings, "secret", "x" * 15),
         (RevokeSettings, "secret", "x" * 15 + " x"),
         (RevokeSettings, "secret", "x" * 16 + "ü"),
@@ -599,6 +609,8 @@ def secretive() -> Settings:
         cache=CacheSettings(shared_url=f"redis://:{SECRET}@redis:6379/0"),
         session=SessionSettings(keys=(SecretStr(KEY),)),
         revoke=RevokeSettings(secret=hidden),
+        metrics=MetricsSettings(secret=hidden),
+        status=StatusSettings(secret=hidden),
     )
 
 
@@ -610,7 +622,8 @@ def test_no_secret_is_in_repr_str_or_display() -> None:
     assert SECRET not in str(shown(settings))
     assert shown(settings)["verify"]["headers"] == {"X-Key": "***"}
     assert shown(settings)["session"]["keys"] == ["***"]
-    assert shown(settings)["revoke"] == {"secret": "***"}
+    assert shown(settings)["revoke"] == shown(settings)["status"] == {"secret": "***"}
+    assert shown(settings)["metrics"]["secret"] == "***"
     assert shown(settings)["introspection"]["bearer"] == "***"
 
 

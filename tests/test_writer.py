@@ -1,6 +1,7 @@
 """Lines arrive whole and in order, or are lost and counted; nobody ever waits for a pipe."""
 
 import contextlib
+import errno
 import fcntl
 import logging
 import os
@@ -145,6 +146,69 @@ def test_a_pipe_made_non_blocking_by_others_gets_every_line_whole(pipe: Pipe) ->
         closing.result()
     assert bytes(got) == b"".join(lines)
     assert writer.lost == 0
+
+
+def test_the_beginning_and_the_end_of_a_loss_are_told_once_each(pipe: Pipe) -> None:
+    fill(pipe)
+    said: list[str] = []
+    writer = LineWriter(pipe.writer, max_waiting=10, tell=said.append)
+    writer.write(b"kept kept\n")
+    for _ in range(5):
+        writer.write(b"lost\n")
+    assert said == ["lines are being lost: nobody reads them fast enough"]
+    os.read(pipe.reader, PIPE_BYTES)
+    writer.close()
+    assert said[1:] == ["lines are written again; 5 were lost"]
+
+
+def test_a_full_disk_is_told_once_with_its_reason() -> None:
+    said: list[str] = []
+    with open("/dev/full", "wb", buffering=0) as full:
+        writer = LineWriter(full.fileno(), tell=said.append)
+        for _ in range(5):
+            writer.write(b"a\n")
+        writer.close()
+    assert said == ["lines are being lost: no space left on device"]
+
+
+def test_a_line_that_was_broken_off_does_not_run_into_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole_write, room = os.write, [10]
+
+    def fills_up(descriptor: int, data: memoryview) -> int:
+        if descriptor != file.fileno():
+            return whole_write(descriptor, data)
+        if room[0] <= 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written = whole_write(descriptor, data[: room[0]])
+        room[0] -= written
+        return written
+
+    with (tmp_path / "log").open("wb", buffering=0) as file, monkeypatch.context() as patch:
+        patch.setattr(os, "write", fills_up)
+        writer = LineWriter(file.fileno())
+        writer.write(b"first\nsecond\nthird\n", count=3)
+        while writer.lost < 2:  # the thread has yet to find the disk full
+            pass
+        room[0] = 1000
+        writer.write(b"fourth\n")
+        writer.close()
+    assert (tmp_path / "log").read_bytes() == b"first\nseco\nfourth\n"
+    assert writer.lost == 2
+
+
+def test_a_file_that_is_cut_short_while_it_is_written_to_gets_no_hole(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    with path.open("wb", buffering=0) as file:
+        writer = LineWriter(file.fileno())
+        writer.write(b"old\n" * 1000)
+        writer.close()
+        os.truncate(path, 0)
+        writer = LineWriter(file.fileno())
+        writer.write(b"new\n")
+        writer.close()
+    assert path.read_bytes() == b"new\n"
 
 
 # Python's logging on its way through

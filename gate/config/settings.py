@@ -212,6 +212,27 @@ class RevokeSettings(Section):
     secret: Secret = SecretStr("")
 
 
+class MetricsSettings(Section):
+    """Who may read /-/metrics: whoever shows `secret`, or reaches `host` and `port`, where nothing
+    else is. Port 0 is none."""
+
+    secret: Secret = SecretStr("")
+    host: Annotated[str, spelt(r"[!-~]+", "must be a host name or an IP address")] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 0
+
+
+class StatusSettings(Section):
+    """The secret of /-/status. "" turns the page off."""
+
+    secret: Secret = SecretStr("")
+
+
+class TracingSettings(Section):
+    """Whether spans are sent, by OpenTelemetry and where its own variables say."""
+
+    enabled: bool = False
+
+
 class LogSettings(Section):
     """What is logged, and how."""
 
@@ -237,6 +258,9 @@ class Settings(Section):
     limits: LimitSettings = LimitSettings()
     sign_in: SignInSettings = SignInSettings()
     revoke: RevokeSettings = RevokeSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    status: StatusSettings = StatusSettings()
+    tracing: TracingSettings = TracingSettings()
     log: LogSettings = LogSettings()
 
 

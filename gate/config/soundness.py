@@ -58,12 +58,25 @@ def _conflicts(settings: Settings) -> Iterator[Finding]:
     if settings.cache.shared_url and find_spec("redis") is None:
         what = 'needs a package that is not installed: pip install "docs-gate[redis]"'
         yield what, "cache.shared_url"
+    if settings.tracing.enabled and not _can_send_spans():
+        what = 'needs a package that is not installed: pip install "docs-gate[otel]"'
+        yield what, "tracing.enabled"
+    if settings.metrics.port and settings.metrics.port == server.port:
+        what = "is the port of the site; name another, or set metrics.secret and no port"
+        yield what, "metrics.port", "server.port"
     if settings.site.csp == "off" and settings.site.csp_sources:
         what = 'has no meaning with csp = "off"; remove it, or turn csp on'
         yield what, "site.csp_sources", "site.csp"
     if not (intake.query or intake.form or intake.bearer):
         what = "is off, and so are form and bearer: nobody could bring a token; turn one on"
         yield what, "intake.query", "intake.form", "intake.bearer"
+
+
+def _can_send_spans() -> bool:
+    try:
+        return find_spec("opentelemetry.exporter.otlp.proto.http") is not None
+    except ModuleNotFoundError:  # not even what it lies in
+        return False
 
 
 def _on_disk(settings: Settings) -> Iterator[Finding]:

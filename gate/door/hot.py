@@ -104,7 +104,7 @@ class HotReads:
         if not entry.public and self._unwelcome(fields[SITE], fields[MODE], fields[DEST]):
             return None
         cookie = fields[COOKIE]
-        session = None if cookie is None else self._seal.open_raw(cookie)
+        session = None if cookie is None else self._seal.known(cookie)
         decision = self._access.at_once(session, public=entry.public)
         if decision is None or (entry.page and decision.session is not None):
             return None  # nothing to say yet, or a cookie to renew
@@ -126,8 +126,8 @@ class HotReads:
             new_request_id()
             if stated is None
             else request_id((_text(stated),), trusted=asker.trusted),
-            decision.outcome,
-            decision.subject,
+            outcome=decision.outcome,
+            subject=decision.subject,
         )
         agent = _text(fields[USER_AGENT])
         if session is not None:

@@ -20,6 +20,8 @@ from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 
 from gate.config.settings import LogSettings
+from gate.observe.problems import Problems
+from gate.observe.requests import RequestCounts
 from gate.outcome import Outcome
 from gate.scope import Scope, scope_of
 
@@ -58,12 +60,26 @@ class Line(NamedTuple):
 class Output(Protocol):
     """Where lines go; writing must not block."""
 
+    lost: int
+    """Lines that could not be written."""
+
     def write(self, lines: bytes, count: int = 1) -> None:
         """Take whole lines, `count` of them."""
 
 
+class RequestSpans(Protocol):
+    """Whoever keeps traces."""
+
+    def answered(self, line: Line) -> None:
+        """A request of a trace was answered."""
+
+
 class AccessLog:
-    """Makes lines and hands them to the writer. `secret` keys the hash of subjects."""
+    """Makes lines and hands them to the writer. `secret` keys the hash of subjects.
+
+    Every response comes by here, so here it is counted, remembered where it failed, and told to
+    `spans`.
+    """
 
     def __init__(
         self,
@@ -71,10 +87,16 @@ class AccessLog:
         writer: Output,
         *,
         secret: bytes,
+        counts: RequestCounts,
+        problems: Problems,
+        spans: RequestSpans | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._writer = writer
         self._clock = clock
+        self._counts = counts
+        self._problems = problems
+        self._spans = spans
         self._wanted = settings.access
         self._format = _json_line if settings.format == "json" else _console_line
         self._subject = lru_cache(maxsize=4096)(_subject_rule(settings.subject, secret))
@@ -104,7 +126,14 @@ class AccessLog:
         return self._clock()
 
     def note(self, line: Line) -> None:
-        """Tell of one response."""
+        """Whoever answered says what is to be told of it."""
+        self._counts.note(line.outcome, line.status, line.duration_ms / 1000)
+        scope = line.scope
+        if line.status >= 500:
+            path = _told_path(scope.path)
+            self._problems.answered(line.status, line.outcome, path, scope.request_id)
+        if self._spans is not None and scope.trace is not None:
+            self._spans.answered(line)
         if not self._wanted:
             return
         subject = None if line.subject is None else self._subject(line.subject)
@@ -202,7 +231,7 @@ def _json_request(method: str, path: str, address: str, agent: str) -> str:
 
 def _json_line(line: Line, subject: str | None) -> str:
     time, scope, method, agent, status, size, outcome, _, duration_ms = line
-    verify_ms = scope.verify_ms
+    verify_ms, trace = scope.verify_ms, scope.trace
     return (
         f'{{"timestamp":"{_timestamp(time)}"'
         f",{_json_request(method, scope.path, scope.address, agent)}"
@@ -211,6 +240,7 @@ def _json_line(line: Line, subject: str | None) -> str:
         f',"gate.outcome":"{outcome}"'
         + (f',"gate.subject":{_quote(subject)}' if subject is not None else "")
         + (f',"gate.verify_ms":{verify_ms:.1f}' if verify_ms is not None else "")
+        + (f',"trace_id":"{trace.trace_id}","span_id":"{trace.span_id}"' if trace else "")
         + f',"request.id":"{scope.request_id}","duration_ms":{duration_ms:.2f}}}\n'
     )
 

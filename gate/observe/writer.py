@@ -9,13 +9,22 @@ import logging
 import os
 import queue
 import select
+import stat
+import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import TypeAlias
 
 from aiohttp.http_exceptions import HttpProcessingError
+
+from gate.observe.floods import Floods
+
+if sys.platform != "win32":
+    import fcntl
 
 log = logging.getLogger(__name__)
 
@@ -30,28 +39,44 @@ _ExcInfo: TypeAlias = (
 
 
 class LineWriter:
-    """`write` never blocks. Call `close` at the end to write what still waits."""
+    """`write` never blocks. Call `close` at the end to write what still waits.
 
-    def __init__(self, descriptor: int, *, max_waiting: int = MAX_WAITING_BYTES) -> None:
+    `tell` hears once that lines begin to be lost, and once that they are taken again; it is called
+    from any thread and must not block.
+    """
+
+    def __init__(
+        self,
+        descriptor: int,
+        *,
+        max_waiting: int = MAX_WAITING_BYTES,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._descriptor = descriptor
         self._max_waiting = max_waiting
+        self._tell = tell
         self._lock = threading.Lock()
         self._waiting_bytes = self._waiting_lines = 0
         self._lines: queue.SimpleQueue[tuple[bytes, int] | None] = queue.SimpleQueue()
         self.lost = 0
         """Lines that could not be written."""
+        self._lost_before: int | None = None  # while lines are being lost
+        self._torn = False
+        _append_only(descriptor)
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
         self._thread.start()
 
     def write(self, lines: bytes, count: int = 1) -> None:
         """Write whole lines, `count` of them, soon and in order."""
         with self._lock:
-            if self._waiting_bytes + len(lines) > self._max_waiting:
-                self.lost += count
-                return
-            self._waiting_bytes += len(lines)
-            self._waiting_lines += count
-        self._lines.put((lines, count))
+            room = self._waiting_bytes + len(lines) <= self._max_waiting
+            if room:
+                self._waiting_bytes += len(lines)
+                self._waiting_lines += count
+        if room:
+            self._lines.put((lines, count))
+        else:
+            self._lose(count, "nobody reads them fast enough")
 
     def close(self, timeout: float = 2.0) -> None:
         """Write what waits, for at most `timeout` seconds: a stuck pipe does not keep us."""
@@ -64,24 +89,63 @@ class LineWriter:
     def _run(self) -> None:
         while (entry := self._lines.get()) is not None:
             lines, count = entry
-            written = _write_all(self._descriptor, lines)
+            # what was broken off in the middle of a line must not run into the next one
+            data = b"\n" + lines if self._torn else lines
+            written, problem = _write_all(self._descriptor, data)
+            if written:
+                self._torn = data[written - 1 : written] != b"\n"
             with self._lock:
                 self._waiting_bytes -= len(lines)
                 self._waiting_lines -= count
-                self.lost += 0 if written else count
+            if problem is None:
+                self._taken()
+            else:
+                whole = data.count(b"\n", len(data) - len(lines), max(written, 0))
+                self._lose(max(count - whole, 0), problem)
+
+    def _lose(self, count: int, why: str) -> None:
+        with self._lock:
+            first = self._lost_before is None
+            if first:
+                self._lost_before = self.lost
+            self.lost += count
+        if first:
+            self._tell(f"lines are being lost: {why}")
+
+    def _taken(self) -> None:
+        """Lines are written: it is over once no more of them wait than half of what may."""
+        with self._lock:
+            before = self._lost_before
+            if before is None or self._waiting_bytes > self._max_waiting / 2:
+                return
+            self._lost_before = None
+            lost = self.lost - before
+        self._tell(f"lines are written again; {lost} were lost")
 
 
-def _write_all(descriptor: int, data: bytes) -> bool:
-    """Whether it could be: perhaps nobody reads any more, or the disk is full."""
+def _append_only(descriptor: int) -> None:
+    """Let a file be cut short while it is written to, as logrotate's copytruncate does: without
+    this the next line would stand behind a hole as long as the old log."""
+    if sys.platform == "win32":
+        return
+    with contextlib.suppress(OSError):
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
+            fcntl.fcntl(descriptor, fcntl.F_SETFL, flags | os.O_APPEND)
+
+
+def _write_all(descriptor: int, data: bytes) -> tuple[int, str | None]:
+    """How many bytes were written, and why not all of them: perhaps nobody reads any more, or the
+    disk is full."""
     view = memoryview(data)
     while view:
         try:
             view = view[os.write(descriptor, view) :]
         except BlockingIOError:  # whoever started us made the pipe non-blocking
             select.select((), (descriptor,), ())
-        except OSError:
-            return False
-    return True
+        except OSError as error:
+            return len(data) - len(view), (error.strerror or str(error)).lower()
+    return len(data), None
 
 
 class WriterHandler(logging.Handler):
@@ -90,7 +154,9 @@ class WriterHandler(logging.Handler):
     def __init__(self, writer: LineWriter) -> None:
         super().__init__()
         self._writer = writer
+        self.floods = Floods(self.handle)
         self.addFilter(_is_news)
+        self.addFilter(self.floods)
         self.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -98,6 +164,16 @@ class WriterHandler(logging.Handler):
         with contextlib.suppress(Exception):
             text = self.format(record) + "\n"
             self._writer.write(text.encode("utf-8", "backslashreplace"))
+
+    def close(self) -> None:
+        """Say what has not been said yet of a flood."""
+        self.floods.close()
+        super().close()
+
+    @property
+    def lost(self) -> int:
+        """Lines that could not be written."""
+        return self._writer.lost
 
 
 def _is_news(record: logging.LogRecord) -> bool:
@@ -127,10 +203,29 @@ def _told(error: BaseException) -> str:
     return "".join([*lines, f"{type(error).__qualname__}{text}"])
 
 
+@dataclass(frozen=True, slots=True)
+class LogStatistics:
+    """Counts since the start."""
+
+    lost: int
+    """Lines for standard error that could not be written."""
+    summarised: int
+    """Lines of floods, of which only their number was told."""
+
+
+def log_statistics() -> LogStatistics:
+    """Of the log that goes to standard error, if it does."""
+    handlers = [each for each in logging.getLogger().handlers if isinstance(each, WriterHandler)]
+    return LogStatistics(
+        lost=sum(each.lost for each in handlers),
+        summarised=sum(each.floods.summarised for each in handlers),
+    )
+
+
 @contextlib.contextmanager
 def logging_to_standard_error(level: str) -> Iterator[None]:
     """Send the log to standard error through a writer that never blocks."""
-    writer = LineWriter(STANDARD_ERROR)
+    writer = LineWriter(STANDARD_ERROR, tell=partial(log.warning, "standard error: %s"))
     handler = WriterHandler(writer)
     root = logging.getLogger()
     root.addHandler(handler)
@@ -139,13 +234,14 @@ def logging_to_standard_error(level: str) -> Iterator[None]:
         yield
     finally:
         root.removeHandler(handler)
+        handler.close()
         writer.close()
 
 
 @contextlib.contextmanager
 def lines_to_standard_output() -> Iterator[LineWriter]:
     """A writer for the access log; how much of it was lost is told at the end."""
-    writer = LineWriter(STANDARD_OUTPUT)
+    writer = LineWriter(STANDARD_OUTPUT, tell=partial(log.warning, "standard output: %s"))
     try:
         yield writer
     finally:

@@ -93,6 +93,11 @@ class Revocations:
     def __len__(self) -> int:
         return len(self._ended)
 
+    @property
+    def unwritten(self) -> int:
+        """How many the journal lacks."""
+        return len(self._unwritten)
+
     def ends_session(self, session_id: str) -> bool:
         """Whether the session was signed out."""
         return ("session", session_id) in self._ended

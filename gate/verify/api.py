@@ -17,9 +17,10 @@ from typing import Any, Protocol
 from urllib.parse import quote, urlencode
 
 import aiohttp
+from multidict import CIMultiDict
 from yarl import URL
 
-from gate import __version__
+from gate import __version__, behalf
 from gate.cache import Verdict
 from gate.config.settings import VerifySettings
 from gate.tokens import Token
@@ -137,7 +138,7 @@ class ApiVerifier:
                 self._settings.method,
                 allow_redirects=False,
                 proxy=self._settings.proxy or None,
-                **self._question(asking.token),
+                **self._asked_for_somebody(asking.token),
             ) as response:
                 asking.silence = Cause.BODY_SILENT
                 await self._listener.answered(response)
@@ -154,6 +155,13 @@ class ApiVerifier:
         if response.status == 200:
             self._listener.read(body)
         return self._judge(response.status, body)
+
+    def _asked_for_somebody(self, token: Token) -> dict[str, Any]:
+        """The question, and on whose behalf; `[verify] headers` of the same names win."""
+        question = self._question(token)
+        headers = CIMultiDict(behalf.headers())
+        headers.update(question["headers"])
+        return {**question, "headers": headers}
 
 
 def _obey(response: aiohttp.ClientResponse) -> None:
