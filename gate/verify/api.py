@@ -89,7 +89,8 @@ class ApiVerifier:
     @contextmanager
     def _in_queue(self) -> Iterator[None]:
         if self.breaker.is_resting:
-            raise VerifyUnavailable(Cause.RESTING, RESTING)
+            pause = max(self.breaker.rest, 1)
+            raise VerifyUnavailable(Cause.RESTING, RESTING, retry_after=pause)
         if self._free.locked() and self._queued >= self._settings.max_queue:
             raise VerifyUnavailable(Cause.QUEUE_FULL, "too many are waiting for an answer")
         self._queued += 1

@@ -44,6 +44,11 @@ class Breaker:
         """Whether no question would be let through now."""
         return self._clock() < self._closed_until or (self.is_open and self._probing)
 
+    @property
+    def rest(self) -> float:
+        """Seconds until it may be asked again, as far as is known now."""
+        return max(self._closed_until - self._clock(), 0.0)
+
     def wait(self) -> float:
         """Seconds until a question may be put; 0 is now, and then the question must be put and its
         end be told by `succeeded`, `failed`, `paused` or `abandoned`."""
