@@ -227,7 +227,7 @@ async def test_http_where_https_is_asked_is_diagnosed(check: Check, api: FakeApi
     ("host", "trusted", "name"),
     [
         ("127.0.0.1", False, "certificate-untrusted"),
-        ("localhost", True, "certificate-of-another-host"),
+        ("127.0.0.2", True, "certificate-of-another-host"),
     ],
 )
 async def test_a_certificate_that_is_not_good_is_diagnosed(
@@ -236,7 +236,7 @@ async def test_a_certificate_that_is_not_good_is_diagnosed(
     certificate, key = make_certificate(tmp_path)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate, key)
-    server = await asyncio.start_server(lambda r, w: w.close(), "127.0.0.1", 0, ssl=context)
+    server = await asyncio.start_server(lambda r, w: w.close(), host, 0, ssl=context)
     async with server:
         port = server.sockets[0].getsockname()[1]
         verify = {"url": f"https://{host}:{port}/", "ca_file": certificate if trusted else None}

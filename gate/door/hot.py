@@ -77,6 +77,7 @@ class HotReads:
         self._headers = headers
         self._log = log
         self._reading = Reading()
+        self._cookie_name = seal.name.encode("ascii")
         self._known_site: Site | None = None
         self._targets: dict[bytes, tuple[Target, Entry]] = {}
         self._blocks: OrderedDict[tuple[int, int], _Block] = OrderedDict()
@@ -105,6 +106,8 @@ class HotReads:
             return None
         cookie = fields[COOKIE]
         session = None if cookie is None else self._seal.known(cookie)
+        if session is None and cookie is not None and self._cookie_name in cookie:
+            return None  # not opened yet, or never to be
         decision = self._access.at_once(session, public=entry.public)
         if decision is None or (entry.page and decision.session is not None):
             return None  # nothing to say yet, or a cookie to renew
