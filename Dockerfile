@@ -15,14 +15,16 @@
 
 FROM python:3.13-slim AS build
 WORKDIR /source
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE requirements.lock ./
 COPY site site
 COPY gate gate
-# Wheels only: nothing is compiled, and no package's set-up script runs. pip itself stays outside.
+# Wheels only, in the versions and with the hashes of the lock: nothing is compiled, and no package's
+# set-up script runs. pip itself stays outside.
 RUN python -m pip wheel --no-cache-dir --no-deps --wheel-dir /wheel . \
     && python -m venv --without-pip /opt/gate \
     && python -m pip --python /opt/gate/bin/python install --no-cache-dir --only-binary :all: \
-        "$(ls /wheel/*.whl)[redis]"
+        --require-hashes -r requirements.lock \
+    && python -m pip --python /opt/gate/bin/python install --no-cache-dir --no-deps /wheel/*.whl
 
 FROM python:3.13-slim
 # A new volume takes over owner and mode of the folder that it is mounted on.

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench site clean
+.PHONY: help demo test check bench site lock clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,12 @@ bench: $(VENV)/tested ## processor time a request, beside others; ARGS=--help fo
 
 site: $(VENV)/docs ## build docs/ into site/
 	@SOURCE_DATE_EPOCH=1767225600 $(BIN)/mkdocs build --quiet --strict --clean
+
+lock: $(VENV)/pip ## pin what the image installs, with hashes
+	@$(PIP) install uv
+	@echo '# What the image installs, with hashes: made by `make lock` from pyproject.toml.' >requirements.lock
+	@$(BIN)/uv pip compile --quiet pyproject.toml --extra redis --python-version 3.13 --universal \
+		--generate-hashes --no-header --no-annotate --upgrade >>requirements.lock
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

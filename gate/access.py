@@ -207,6 +207,7 @@ class Access:
         return decision
 
     async def _judge(self, token: Token) -> Decision:
+        self._revocations.follow()  # another worker may have been told
         if self._revocations and self._revocations.ends_token(token.fingerprint):
             return _REFUSED
         verdict = self._remembered(token)

@@ -11,7 +11,7 @@ from gate import session as sessions
 from gate import tokens
 from gate.access import Access, Decision
 from gate.answers import Answers
-from gate.intake import Target, known_target
+from gate.intake import Target, known_target, without_prefix
 from gate.limits import FailureLimits
 from gate.outcome import Outcome
 from gate.scope import SCOPE, Scope
@@ -95,8 +95,9 @@ class RecentIntakes:
     LIMIT = 4096
     SECONDS = 15.0
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, *, prefix: str = "") -> None:
         self._clock = clock
+        self._prefix = prefix
         self._noted: OrderedDict[tuple[str, str, str], float] = OrderedDict()
 
     def note(self, request: web.Request, location: str) -> None:
@@ -118,7 +119,8 @@ class RecentIntakes:
         """The same, for a client that asks for this target."""
         if not self._noted:
             return False
-        location = f"{target.path}?{target.query}" if target.query else target.path
+        path = without_prefix(target.path, self._prefix)
+        location = f"{path}?{target.query}" if target.query else path
         return self._noted.pop((address, agent, location), 0.0) > self._clock()
 
 

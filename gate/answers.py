@@ -43,8 +43,9 @@ _DETAILS = {
 class Answers:
     """Makes the answers. Every one notes its outcome in the scope."""
 
-    def __init__(self, pages: Pages) -> None:
+    def __init__(self, pages: Pages, *, prefix: str = "") -> None:
         self._pages = pages
+        self._prefix = prefix
 
     def page(
         self, request: web.Request, scope: Scope, code: int, name: str, **facts: str
@@ -151,5 +152,5 @@ class Answers:
         return self.page(request, scope, 500, "failed")
 
     def see_other(self, location: str) -> web.Response:
-        """303 after an intake or a sign-out."""
-        return web.Response(status=303, headers={"Location": location})
+        """303 after an intake or a sign-out, to a path of ours."""
+        return web.Response(status=303, headers={"Location": self._prefix + location})

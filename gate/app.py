@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -18,15 +18,16 @@ from gate.answers import Answers
 from gate.brand import open_brand
 from gate.cache import VerdictCache
 from gate.clocks import CLOCKS, Clocks
-from gate.config.settings import Settings
+from gate.config.settings import Settings, SiteSettings
 from gate.cookieless import PathSessions
 from gate.door.hot import HotReads
 from gate.embed import ShellHandlers, embed_script, shell_script
 from gate.entrance import Entrance
 from gate.forms import MAX_FORM_BYTES
+from gate.forward_auth import ForwardAuth
 from gate.handlers import SessionHandlers, StatusHandlers
 from gate.headers import ResponseHeaders, frame_ancestors
-from gate.intake import AllowedOrigins, Reader
+from gate.intake import AllowedOrigins, Reader, origin_of
 from gate.limits import FailureLimits
 from gate.manner import Manner
 from gate.middleware import Guard
@@ -40,10 +41,11 @@ from gate.readiness import Readiness
 from gate.session import SessionSeal
 from gate.sign_in.surroundings import Surroundings
 from gate.sign_in.wiring import SignIn
-from gate.site.index import Site
-from gate.site.policies import Policies
+from gate.site.current import CurrentSite
+from gate.site.index import Site, read_site
 from gate.site.policy import SitePolicy
 from gate.site.record import SiteRecord
+from gate.site.watch import Meet, Watcher, alone
 from gate.state.journal import JournalProblem
 from gate.state.keys import Keys
 from gate.state.revocations import UNWRITTEN, Revocations
@@ -77,6 +79,9 @@ HOT = web.AppKey("hot", HotReads)
 
 METRICS = web.AppKey("metrics", MetricsHandler)
 """For the port of `[metrics]`."""
+SITE = web.AppKey("site", CurrentSite)
+LIMITS = web.AppKey("limits", FailureLimits)
+WATCHER = web.AppKey("watcher", Watcher)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +97,7 @@ class State:
 class Parts:
     """The collaborators that routes and corridor share."""
 
-    policies: Policies
+    current: CurrentSite
     record: SiteRecord
     seal: SessionSeal
     cache: VerdictCache
@@ -113,42 +118,55 @@ class Parts:
     headers: ResponseHeaders
     sign_in: SignIn
     readiness: Readiness
+    limits: FailureLimits
 
 
 def make_app(
-    settings: Settings, state: State, *, output: Output, clocks: Clocks = CLOCKS
+    settings: Settings,
+    state: State,
+    *,
+    output: Output,
+    clocks: Clocks = CLOCKS,
+    meet: Meet = alone,
 ) -> web.Application:
     """The application of `gate serve`, of the demo and of the tests.
 
-    `output` gets the access log. Starting the application opens the connections to the verify API,
-    ending it closes them.
+    `output` gets the access log; `meet` waits for other workers where there are. Starting the
+    application opens the connections to the verify API, ending it closes them.
     """
     parts = _parts(settings, state, clocks)
     watch = _watch(settings, state, parts, output, clocks)
     own = {**_own_routes(settings, state, parts, clocks), **watch.routes()}
-    routes = {path: methods for path, (methods, _) in own.items()}
+    places = dict.fromkeys(("", settings.server.prefix))
+    routes = {at + path: methods for at in places for path, (methods, _) in own.items()}
     app = web.Application(
         middlewares=_corridor(settings, state, parts, routes),
         client_max_size=MAX_FORM_BYTES,
         handler_args=_server_arguments(settings, watch.access_log.logger_class()),
     )
     app[READINESS] = parts.readiness
+    app[SITE] = parts.current
     app[ROUTES] = routes
     app[METRICS] = watch.metrics
-    for path, (_, handler) in own.items():
-        app.router.add_route("*", path, handler)
+    for at in places:
+        for path, (_, handler) in own.items():
+            app.router.add_route("*", at + path, handler)
     app.router.add_static("/", state.site.root)
     app.on_response_prepare.append(parts.headers.on_prepare)
-    if settings.server.fast_door and not settings.tracing.enabled:  # every request has a span
-        app[HOT] = _hot_reads(state, parts, watch.access_log, settings.server.keepalive_timeout)
+    app[LIMITS] = parts.limits
+    app[WATCHER] = watcher = _watcher(settings, parts, clocks, meet)
+    if _has_fast_door(settings):
+        app[HOT] = _hot_reads(parts, watch.access_log, settings.server.keepalive_timeout)
+    works = [watcher.run] if settings.site.reload else []
     app.on_shutdown.append(parts.sign_in.stop)
-    app.cleanup_ctx.append(partial(_lifetime, parts, watch, state.revocations))
+    app.cleanup_ctx.append(partial(_lifetime, parts, watch, state.revocations, works))
     return app
 
 
 def _parts(settings: Settings, state: State, clocks: Clocks) -> Parts:
-    pages = Pages(open_brand(settings.brand), settings.frame)
-    answers = Answers(pages)
+    prefix = settings.server.prefix
+    pages = Pages(open_brand(settings.brand), settings.frame, prefix)
+    answers = Answers(pages, prefix=prefix)
     readiness = Readiness()
     seal = SessionSeal(settings.session, state.keys.derive("cookie"), clocks.wall)
     cache = _cache(settings, clocks)
@@ -165,20 +183,21 @@ def _parts(settings: Settings, state: State, clocks: Clocks) -> Parts:
     verifications = Verifications(verifier, spans)
     access = _access(settings, state, seal, cache, verifications, shared, clocks)
     limits = FailureLimits(settings.limits, clocks.monotonic)
+    current = CurrentSite(state.site, site_policy(settings))
     around = Surroundings(
-        site=state.site,
+        current=current,
         access=access,
         admission=Admission(access, seal, answers, limits),
         seal=seal,
         reader=Reader(settings.intake),
         origins=AllowedOrigins(settings.frame.allowed_origins, settings.server.public_url),
         answers=answers,
-        recent=RecentIntakes(clocks.monotonic),
+        recent=RecentIntakes(clocks.monotonic, prefix=prefix),
         patience=settings.server.header_timeout,
     )
     flow_keys = state.keys.derive("flow")
     return Parts(
-        policies=Policies(state.site, site_policy(settings)),
+        current=current,
         record=SiteRecord(state.site, clocks.wall),
         seal=seal,
         cache=cache,
@@ -199,17 +218,48 @@ def _parts(settings: Settings, state: State, clocks: Clocks) -> Parts:
         paths=PathSessions(
             state.keys.derive("prefix"), clocks.wall, enabled=settings.frame.cookieless
         ),
-        proxies=Proxies(settings.server.trusted_proxies),
+        proxies=Proxies(
+            settings.server.trusted_proxies, on_socket=settings.server.socket is not None
+        ),
         manner=Manner(framed_only=settings.frame.only),
         headers=ResponseHeaders(settings.server, settings.frame),
         readiness=readiness,
+        limits=limits,
+    )
+
+
+def open_site(
+    settings: SiteSettings, like: Site | None = None, go_on: Callable[[], bool] = lambda: True
+) -> Site:
+    """Read the site. Raises `TreeProblem`; `like` is the reading before, and it stops where `go_on`
+    says no."""
+    return read_site(
+        settings.root,
+        public=settings.public,
+        memory_bytes=settings.memory_mib * MIB,
+        like=like,
+        go_on=go_on,
+    )
+
+
+def _watcher(settings: Settings, parts: Parts, clocks: Clocks, meet: Meet) -> Watcher:
+    return Watcher(
+        parts.current,
+        settings.site.root,
+        partial(open_site, settings.site),
+        parts.readiness,
+        prefix=settings.server.prefix,
+        clock=clocks.monotonic,
+        wall=clocks.wall,
+        meet=meet,
+        record=parts.record,
     )
 
 
 def site_policy(settings: Settings) -> SitePolicy:
     """What the settings say about the content security policies of the site."""
     ancestors = frame_ancestors(settings.frame)
-    return SitePolicy(settings.site, ancestors, settings.server.public_url)
+    return SitePolicy(settings.site, ancestors, origin_of(settings.server.public_url) or "")
 
 
 def _own_routes(
@@ -217,7 +267,7 @@ def _own_routes(
 ) -> dict[str, tuple[tuple[str, ...], Handler]]:
     """Everything under /-/: path, methods, handler."""
     handle = SessionHandlers(
-        site=state.site,
+        current=parts.current,
         admission=parts.admission,
         revocations=state.revocations,
         reader=parts.reader,
@@ -227,6 +277,7 @@ def _own_routes(
         readiness=parts.readiness,
         paths=parts.paths,
         patience=settings.server.header_timeout,
+        prefix=settings.server.prefix,
     )
     status = StatusHandlers(parts.pages, parts.readiness)
     shell = ShellHandlers(
@@ -240,12 +291,20 @@ def _own_routes(
         clocks=clocks,
         patience=settings.server.header_timeout,
     )
+    forward_auth = ForwardAuth(
+        access=parts.access,
+        admission=parts.admission,
+        seal=parts.seal,
+        reader=parts.reader,
+        answers=parts.answers,
+    )
     own: dict[str, tuple[tuple[str, ...], Handler]] = {
         "/-/session": (("POST",), handle.intake),
         "/-/sign-out": (("GET", "HEAD", "POST"), _sign_out(handle, parts.sign_in)),
         "/-/signed-out": (("GET", "HEAD"), handle.signed_out),
         "/-/healthz": (("GET", "HEAD"), status.healthz),
         "/-/readyz": (("GET", "HEAD"), status.readyz),
+        "/-/auth": (("GET", "HEAD"), forward_auth.handle),
         "/-/gate.css": (("GET", "HEAD"), status.stylesheet),
         "/-/logo": (("GET", "HEAD"), status.logo),
         "/-/page.js": (("GET", "HEAD"), status.script),
@@ -313,8 +372,7 @@ def _corridor(
     """The layers that every request walks, outermost first."""
     guard = Guard(
         routes=routes,
-        site=state.site,
-        policies=parts.policies,
+        current=parts.current,
         access=parts.access,
         admission=parts.admission,
         seal=parts.seal,
@@ -327,14 +385,21 @@ def _corridor(
         sign_in=parts.sign_in,
     )
     keeps = None if parts.spans is None else parts.spans.keeps
-    return [Entrance(parts.answers, parts.proxies, guard, keeps).walk]
+    prefix = settings.server.prefix
+    return [Entrance(parts.answers, parts.proxies, guard, keeps, prefix=prefix).walk]
 
 
-def _hot_reads(state: State, parts: Parts, log: AccessLog, keepalive_timeout: float) -> HotReads:
+def _has_fast_door(settings: Settings) -> bool:
+    """Not where every request has a span of its own, nor where paths have a prefix."""
+    server = settings.server
+    return server.fast_door and not settings.tracing.enabled and not server.prefix
+
+
+def _hot_reads(parts: Parts, log: AccessLog, keepalive_timeout: float) -> HotReads:
     """The fast door's share: the same rooms as the corridor's."""
-    served = (state.site, parts.policies)
+    current = parts.current
     return HotReads(
-        site=lambda: served,
+        build=lambda: current.build,
         access=parts.access,
         seal=parts.seal,
         reader=parts.reader,
@@ -409,12 +474,18 @@ def _server_arguments(settings: Settings, logger: type[AbstractAccessLogger]) ->
         "keepalive_timeout": settings.server.keepalive_timeout,
         "auto_decompress": False,  # a compressed form is none that we read
         "lingering_time": 2.0,
+        "max_line_size": settings.server.line_bytes,
+        "max_field_size": settings.server.header_bytes,
         "handler_cancellation": False,  # aiohttp's test server would have it otherwise
     }
 
 
 async def _lifetime(
-    parts: Parts, watch: Watch, revocations: Revocations, app: web.Application
+    parts: Parts,
+    watch: Watch,
+    revocations: Revocations,
+    more: list[Callable[[], Coroutine[Any, Any, None]]],
+    app: web.Application,
 ) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         stack.callback(revocations.close)
@@ -426,8 +497,9 @@ async def _lifetime(
         await stack.enter_async_context(parts.sign_in.running())
         if parts.shared is not None:
             await stack.enter_async_context(parts.shared)
-        await stack.enter_async_context(parts.policies)
-        for work in (_tidy(revocations), _write(revocations, parts.readiness)):
+        await stack.enter_async_context(parts.current)
+        works = [_tidy(revocations), _write(revocations, parts.readiness)]
+        for work in [*works, *(each() for each in more)]:
             stack.callback(asyncio.create_task(work).cancel)
         yield
 

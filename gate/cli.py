@@ -102,7 +102,9 @@ def _serve(options: argparse.Namespace) -> int:
     from gate import server
 
     source = options.config or os.environ.get("GATE_CONFIG") or "config.toml"
-    return _until_stopped(lambda: server.main(_settings(options)), place=f"{source}: ")
+    return _until_stopped(
+        lambda: server.main(_settings(options), lambda: _settings(options)), place=f"{source}: "
+    )
 
 
 def _demo(options: argparse.Namespace) -> int:

@@ -11,7 +11,8 @@ from aiohttp.typedefs import Handler
 from gate import behalf
 from gate.answers import Answers
 from gate.cookieless import split_target
-from gate.intake import Target, target_of
+from gate.intake import Target, target_of, without_prefix
+from gate.outcome import Outcome
 from gate.proxies import Proxies, is_host
 from gate.scope import SCOPE, Scope, request_id
 from gate.trace import Trace, new_trace, stated_trace
@@ -51,15 +52,22 @@ class Entrance:
         proxies: Proxies,
         guard: Corridor,
         keeps: Callable[[str], bool] | None = None,
+        *,
+        prefix: str = "",
     ) -> None:
         self._answers = answers
         self._proxies = proxies
         self._guard = guard
         self._keeps = keeps
+        self._prefix = prefix
 
     @web.middleware
     async def walk(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         target, sealed = target_of(request.raw_path), None
+        if target is not None and self._prefix:
+            if target.path == self._prefix:
+                return self._to_the_top(request, target)
+            target = target._replace(path=without_prefix(target.path, self._prefix))
         if target is not None and (inside := split_target(target)) is not None:
             sealed, target = inside
         scope = self._scope(request, target)
@@ -78,6 +86,13 @@ class Entrance:
         except Exception:
             log.exception("request %s failed", scope.request_id)
             return self._answers.failed(request, scope)
+
+    def _to_the_top(self, request: web.Request, target: Target) -> web.Response:
+        """The links of the first page are relative, and want a slash at the end of its address."""
+        scope = request[SCOPE] = self._scope(request, target)
+        scope.outcome = Outcome.PUBLIC
+        location = f"{self._prefix}/?{target.query}" if target.query else f"{self._prefix}/"
+        return web.Response(status=301, headers={"Location": location})
 
     def _scope(self, request: web.Request, target: Target | None) -> Scope:
         asker = self._proxies.asker(request.remote or "", request.headers, scheme=request.scheme)

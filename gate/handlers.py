@@ -7,13 +7,21 @@ from gate.admission import Admission, RecentIntakes
 from gate.answers import Answers
 from gate.cookieless import PathSessions
 from gate.forms import JSON, Fields, UnreadableForm, read_fields
-from gate.intake import AllowedOrigins, Reader, comes_from, differ, known_target, next_path
+from gate.intake import (
+    AllowedOrigins,
+    Reader,
+    comes_from,
+    differ,
+    known_target,
+    next_path,
+    without_prefix,
+)
 from gate.outcome import Outcome
 from gate.pages import Pages
 from gate.readiness import Readiness
 from gate.scope import SCOPE, Scope
 from gate.seal import Session
-from gate.site.index import Site
+from gate.site.current import CurrentSite
 from gate.state.revocations import UNWRITTEN, NotAnnounced, RevocationProblem, Revocations
 
 SIGNED_OUT = "/-/signed-out"
@@ -26,7 +34,7 @@ class SessionHandlers:
     def __init__(
         self,
         *,
-        site: Site,
+        current: CurrentSite,
         admission: Admission,
         revocations: Revocations,
         reader: Reader,
@@ -36,8 +44,9 @@ class SessionHandlers:
         readiness: Readiness,
         paths: PathSessions,
         patience: float,
+        prefix: str = "",
     ) -> None:
-        self._site = site
+        self._current = current
         self._admission = admission
         self._revocations = revocations
         self._reader = reader
@@ -47,6 +56,7 @@ class SessionHandlers:
         self._readiness = readiness
         self._paths = paths
         self._patience = patience
+        self._prefix = prefix
 
     async def intake(self, request: web.Request) -> web.StreamResponse:
         """`POST /-/session`: a token by form or JSON."""
@@ -69,7 +79,8 @@ class SessionHandlers:
             return answer
         if request.content_type == JSON:
             return web.Response(status=204)
-        location = next_path(wanted, self._site, self._reader)
+        wanted = without_prefix(wanted, self._prefix)
+        location = next_path(wanted, self._current.site, self._reader)
         self._recent.note(request, location)
         return self._answers.see_other(location)
 
@@ -147,7 +158,8 @@ class StatusHandlers:
         """Whether requests should be sent here. Never depends on the verify API."""
         problem = self._readiness.problem
         if problem is None:
-            return web.json_response({"status": "ready"})
+            notes = self._readiness.notes
+            return web.json_response({"status": "ready", **({"detail": notes} if notes else {})})
         return web.json_response(
             {"status": "not ready", "detail": problem}, status=503, headers={"Retry-After": "5"}
         )

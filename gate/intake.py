@@ -53,6 +53,12 @@ def target_of(raw: str) -> Target | None:
     return Target(path, query)
 
 
+def without_prefix(path: str, prefix: str) -> str:
+    """A path as it is on a host of our own: `prefix` is the path of `public_url`. A proxy in front
+    may have taken it away already."""
+    return path[len(prefix) :] if prefix and path.startswith(prefix + "/") else path
+
+
 def known_target(request: web.Request) -> Target:
     """The target of a request that the corridor let pass: there is one."""
     target = target_of(request.raw_path)

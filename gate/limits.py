@@ -28,13 +28,17 @@ class FailureLimits:
     """
 
     def __init__(self, settings: LimitSettings, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self.change(settings)
+        self._forgiven: OrderedDict[tuple[str, ...], float] = OrderedDict()
+
+    def change(self, settings: LimitSettings) -> None:
+        """Count by other limits from here on."""
         self._limits = (
             settings.failures_per_client,
             settings.failures_per_address,
             settings.failures_in_all,
         )
-        self._clock = clock
-        self._forgiven: OrderedDict[tuple[str, ...], float] = OrderedDict()
 
     def wait(self, address: str, agent: str) -> int:
         """Seconds to wait before the next attempt; 0 where it may be made now."""
@@ -58,12 +62,12 @@ class FailureLimits:
         return len(self._forgiven)
 
     def _keys(self, address: str, agent: str) -> list[tuple[tuple[str, ...], int]]:
-        place = _place(address)
+        place = place_of(address)
         keys = ((place, agent[:256]), (place,), ())
         return [(key, limit) for key, limit in zip(keys, self._limits, strict=True) if limit]
 
 
-def _place(address: str) -> str:
+def place_of(address: str) -> str:
     """The address, or the /64 of one of IPv6, which one machine has to itself."""
     try:
         known = ip_address(address)

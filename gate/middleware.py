@@ -28,6 +28,7 @@ from gate.intake import (
     differ,
     framed_by,
     is_navigation,
+    known_target,
     may_take_query,
     origin_of,
     return_path,
@@ -38,8 +39,8 @@ from gate.scope import Scope
 from gate.seal import Session
 from gate.serving import Files
 from gate.session import SessionSeal, SessionStorage
-from gate.site.index import Entry, Redirect, Site
-from gate.site.policies import Policies
+from gate.site.current import CurrentSite
+from gate.site.index import Entry, Redirect
 from gate.tokens import Token
 
 SITE_METHODS = ("GET", "HEAD")
@@ -66,8 +67,7 @@ class Guard:
         self,
         *,
         routes: Mapping[str, tuple[str, ...]],
-        site: Site,
-        policies: Policies,
+        current: CurrentSite,
         access: Access,
         admission: Admission,
         seal: SessionSeal,
@@ -82,8 +82,7 @@ class Guard:
         self._routes = routes
         # what only reads a session needs no more than the seal
         self._sessions = aiohttp_session.session_middleware(SessionStorage(seal))
-        self._site = site
-        self._files = Files(site, policies)
+        self._current = current
         self._access = access
         self._admission = admission
         self._seal = seal
@@ -118,7 +117,8 @@ class Guard:
             return self._answers.not_found(request, scope)
         if request.method not in SITE_METHODS:
             return self._answers.wrong_method(request, scope, SITE_METHODS)
-        found = self._site.lookup(target.path)
+        files = Files(self._current.build)
+        found = files.lookup(target.path)
         public = found is not None and found.public
         if not public and (why := self._manner.unwelcome(request.headers)):
             return self._answers.forbidden(request, scope, why)
@@ -127,7 +127,7 @@ class Guard:
             taking = partial(self._intake, scope=scope, target=target, text=queried[0])
             return await self._sessions(request, taking)
         session = None if bearers else self._session(request.headers, sealed)
-        return await self._read(request, scope, target, found, session, bearers, handler)
+        return await self._read(request, scope, files, found, session, bearers)
 
     def _session(self, headers: Headers, sealed: str | None) -> Session | None:
         return self._seal.of(headers) if sealed is None else self._paths.of(sealed, headers)
@@ -144,11 +144,10 @@ class Guard:
         self,
         request: web.Request,
         scope: Scope,
-        target: Target,
+        files: Files,
         found: Entry | Redirect | None,
         session: Session | None,
         bearers: list[str],
-        handler: Handler,
     ) -> web.StreamResponse:
         public = found is not None and found.public
         bearer = tokens.parse(bearers[0]) if bearers else None
@@ -166,7 +165,7 @@ class Guard:
             case Outcome.ALLOWED | Outcome.PUBLIC | Outcome.STALE:
                 if session is not None:
                     self._recent.take_at(request)
-                return await self._serve(request, scope, target, found, decision, handler)
+                return await self._serve(request, scope, files, found, decision)
             case Outcome.NO_TOKEN if not scope.cookieless and self._lost_cookie(request):
                 return self._answers.denied(request, scope, decision, page="no_cookie")
             case _:
@@ -185,24 +184,24 @@ class Guard:
         self,
         request: web.Request,
         scope: Scope,
-        target: Target,
+        files: Files,
         found: Entry | Redirect | None,
         decision: Decision,
-        handler: Handler,
     ) -> web.StreamResponse:
         if isinstance(found, Redirect):
-            return self._files.redirect(found, target.query)
+            return files.redirect(found, known_target(request).query)
         if found is not None:
             if found.page and decision.session is not None and not scope.cookieless:
                 scope.renewal = self._seal.set_cookie(decision.session)
             try:
-                return await self._files.entry(request, found, handler)
+                return await files.entry(request, found)
             except web.HTTPNotFound:  # a streamed file that has gone
                 pass
         # the links of the site's own page lead out of a session in the path
-        if self._site.missing is None or scope.cookieless:
+        missing = files.site.missing
+        if missing is None or scope.cookieless:
             return self._answers.not_found(request, scope)
-        return await self._files.entry(request, self._site.missing, handler, status=404)
+        return await files.entry(request, missing, status=404)
 
     async def _intake(
         self, request: web.Request, *, scope: Scope, target: Target, text: str
@@ -211,7 +210,7 @@ class Guard:
         if framer is not None and not self._origins.knows(origin_of(framer), scope):
             return self._answers.forbidden(request, scope, "forbidden_frame")
         rest = self._reader.without_token(target.query)
-        location = return_path(target.path, rest, self._site)
+        location = return_path(target.path, rest, self._current.site)
         answer = await self._admission.take(request, scope, text)
         if answer is not None:
             return answer

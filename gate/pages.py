@@ -87,15 +87,17 @@ class Pages:
     """Makes the gate's own pages.
 
     Each is laid out once, here, in every language; what is left for a request is to fill in the
-    facts, since strangers can ask for these pages at any rate they like.
+    facts, since strangers can ask for these pages at any rate they like. `base` is what the gate's
+    own paths start with for browsers, as "/docs".
 
     `stylesheet` and `script` are what has to be served at `/-/gate.css` and `/-/page.js`; beside
     the brand's logo the pages load nothing else. Raises `BrandProblem`, and ValueError where a
     language lacks a text.
     """
 
-    def __init__(self, brand: Brand, frame: FrameSettings) -> None:
+    def __init__(self, brand: Brand, frame: FrameSettings, base: str = "") -> None:
         self.brand = brand
+        self._base = base
         self.stylesheet = (_STATIC / "gate.css").read_bytes() + brand.css
         self.script = (_STATIC / "page.js").read_bytes()
         self._words = read_words()
@@ -156,6 +158,7 @@ class Pages:
                     {
                         "language": words.language,
                         "labels": words.labels,
+                        "base": self._base,
                         "brand": self.brand,
                         "origins": " ".join(origins),
                         "name": name,
@@ -184,6 +187,7 @@ class Pages:
         html = self._environment.get_template("shell.html").render(
             language=words.language,
             labels=words.labels,
+            base=self._base,
             brand=self.brand,
             origins=" ".join(frame.allowed_origins),
             cookieless=frame.cookieless,

@@ -41,13 +41,15 @@ def is_host(text: str) -> bool:
 
 
 class Proxies:
-    """The networks whose forwarded headers are believed."""
+    """The networks whose forwarded headers are believed. `on_socket` is for a gate that listens on
+    a socket in the file system: whoever may connect to it is a proxy, and has no address."""
 
-    def __init__(self, networks: Sequence[Network]) -> None:
+    def __init__(self, networks: Sequence[Network], *, on_socket: bool = False) -> None:
         self._networks = tuple(networks)
+        self._on_socket = on_socket
 
     def __bool__(self) -> bool:
-        return bool(self._networks)
+        return bool(self._networks) or self._on_socket
 
     def trusts(self, address: str) -> bool:
         """Whether an address belongs to a trusted proxy; False for what is no address."""
@@ -57,7 +59,7 @@ class Proxies:
     def asker(self, peer: str, headers: Headers, *, scheme: str) -> Asker:
         """Who asks, given the connection's peer and the scheme it came by."""
         host = headers.get("Host", "")
-        if not self._networks or not self.trusts(peer):
+        if not (self._on_socket and not peer) and not self.trusts(peer):
             return Asker(peer, scheme, host, trusted=False)
         hops = _x_forwarded(headers) or _forwarded(headers)
         address = peer

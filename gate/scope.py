@@ -4,6 +4,7 @@ The scope holds nothing that may not be logged, but for the cookie to write, whi
 read.
 """
 
+import os
 import random
 import re
 from collections.abc import Sequence
@@ -15,7 +16,8 @@ from gate.outcome import Outcome
 from gate.trace import Trace
 
 _random = random.Random()  # noqa: S311 - request ids need not be secret
-
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_random.seed)  # or all workers would count out the same ids
 
 _STATED_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 

@@ -5,27 +5,40 @@ Everything that can be wrong is found in `prepare`, before anything listens.
 
 import asyncio
 import contextlib
-import errno
 import gc
 import logging
 import os
 import signal
 import socket
 import ssl
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from aiohttp import web
 
-from gate.app import METRICS, READINESS, make_app
+from gate.app import METRICS, READINESS, make_app, open_site
+from gate.certificates import Certificates
 from gate.config.settings import MetricsSettings, ServerSettings, Settings
 from gate.config.spelling import is_loopback
+from gate.connections import Connections, Factory, raise_the_limit
+from gate.door.door import signs_of
+from gate.doors import BACKLOG, ServeProblem, open_path, open_port
 from gate.monitoring import metrics_app
 from gate.observe.level import LevelSwitch
+from gate.observe.snapshots import Snapshots
 from gate.observe.writer import LineWriter, lines_to_standard_output, logging_to_standard_error
+from gate.proxies import Proxies
+from gate.reload import Reloader
 from gate.runner import DoorRunner
+from gate.site.tree import TreeProblem, signature
+from gate.site.watch import Meet, alone
 from gate.start import Prepared, prepare
+from gate.watching import SNAPSHOTS
+from gate.workers import Meeting, Workers
+
+__all__ = ["ServeProblem", "listening", "main", "running", "serve", "stop_signal"]
 
 log = logging.getLogger(__name__)
 
@@ -34,43 +47,136 @@ COLLECT_AFTER = 20_000
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
-BACKLOG = 1024
-"""Connections that wait to be accepted; the kernel's own bound is net.core.somaxconn."""
-
 LAST_SECONDS = 0.3
 """After SIGTERM, for requests that are on their way over connections that are open: some round
 trips."""
 
 
-class ServeProblem(Exception):
-    """The gate could not go on listening; the message says what to change."""
-
-
-def main(settings: Settings) -> None:
-    """`gate serve`, until a signal. Raises `StartProblem` and `ServeProblem`."""
+def main(settings: Settings, again: Callable[[], Settings] | None = None) -> None:
+    """`gate serve`, until a signal; `again` reads the settings anew for SIGHUP. Raises
+    `StartProblem` and `ServeProblem`."""
     with logging_to_standard_error(settings.log.level):
+        raise_the_limit()
         prepared = prepare(settings)
-        with lines_to_standard_output() as output:
-            run(serve(prepared, output))
+        if settings.server.workers == 1:
+            with lines_to_standard_output() as output:
+                run(serve(prepared, output, again))
+        else:
+            serve_by_workers(prepared, again)
 
 
-async def serve(prepared: Prepared, output: LineWriter) -> None:
+def serve_by_workers(prepared: Prepared, again: Callable[[], Settings] | None) -> None:
+    """The same by several processes. Raises `ServeProblem`."""
+    server = prepared.settings.server
+    doors = open_doors(server)
+    meeting = Meeting(server.workers)
+
+    def work(number: int, leash: int) -> None:
+        _work(prepared, doors, meeting.seat(number), leash, again, first=number == 0)
+
+    def close() -> None:
+        log.info("stopping: requests under way have %g s to finish", server.shutdown_grace)
+        for door in doors:  # the workers have theirs: the last of them ends the queue
+            door.close()
+
+    with contextlib.suppress(OSError):  # the metrics of a run before
+        Snapshots(server.state_dir / SNAPSHOTS).clear()
+    _spare_the_collector()
+    _tell_where(prepared, doors)
+    stop = server.drain_delay + server.shutdown_grace
+    Workers(server.workers, work, stop=stop, leave=meeting.leave, closing=close).run()
+
+
+def _work(
+    prepared: Prepared,
+    doors: list[socket.socket],
+    meet: Meet,
+    leash: int,
+    again: Callable[[], Settings] | None,
+    *,
+    first: bool,
+) -> None:
+    """What a worker does. The thread that wrote the log did not come along."""
+    logging.getLogger().handlers.clear()
+    with (
+        logging_to_standard_error(prepared.settings.log.level),
+        lines_to_standard_output() as output,
+    ):
+        run(_serve_on(_up_to_date(prepared), output, doors, meet, leash, again, first=first))
+
+
+def _up_to_date(prepared: Prepared) -> Prepared:
+    """With the site as the other workers have it by now, where this one takes the place of one
+    that died; as it was read at the start where that cannot be."""
+    site = prepared.settings.site
+    try:
+        if not site.reload or signature(site.root) == prepared.state.site.state:
+            return prepared
+        fresh = open_site(site, prepared.state.site)
+    except TreeProblem:
+        return prepared
+    return replace(prepared, state=replace(prepared.state, site=fresh))
+
+
+async def _serve_on(
+    prepared: Prepared,
+    output: LineWriter,
+    doors: list[socket.socket],
+    meet: Meet,
+    leash: int,
+    again: Callable[[], Settings] | None,
+    *,
+    first: bool,
+) -> None:
+    stop = leash_signal(leash)
+    _switch_level_by_signal()
+    async with running(prepared, output, doors=doors, meet=meet, again=again, first=first) as (
+        app,
+        _,
+    ):
+        await stop.wait()
+        await _drain(app, prepared.settings.server)
+
+
+async def serve(
+    prepared: Prepared, output: LineWriter, again: Callable[[], Settings] | None = None
+) -> None:
     """Listen until a signal ends it. Raises `ServeProblem`."""
     server = prepared.settings.server
     stop = stop_signal()
     _switch_level_by_signal()
     _spare_the_collector()
-    async with running(prepared, output) as (app, port):
-        log.info("serving %s on %s", prepared.state.site.root, address(server, port))
-        if not server.public_url and not is_loopback(server.host):
-            log.warning(
-                "[server] public_url is empty: set it to the https address that browsers see"
-            )
+    doors = await asyncio.to_thread(open_doors, server)
+    async with running(prepared, output, doors=doors, again=again) as (app, _):
+        _tell_where(prepared, doors)
         await stop.wait()
-        app[READINESS].fail("drain", "draining")
         log.info("stopping: requests under way have %g s to finish", server.shutdown_grace)
-        if server.drain_delay:
-            await asyncio.sleep(server.drain_delay)
+        await _drain(app, server)
+
+
+async def _drain(app: web.Application, server: ServerSettings) -> None:
+    app[READINESS].fail("drain", "draining")
+    if server.drain_delay:
+        await asyncio.sleep(server.drain_delay)
+
+
+def open_doors(server: ServerSettings) -> list[socket.socket]:
+    """The sockets that `[server]` names. Raises `ServeProblem`."""
+    if server.socket is not None:
+        return open_path(server.socket)
+    return open_port(server.host, server.port, key="[server] port")
+
+
+def _tell_where(prepared: Prepared, doors: list[socket.socket]) -> None:
+    server = prepared.settings.server
+    log.info("serving %s on %s", prepared.state.site.root, address(server, _port(doors)))
+    if not server.public_url and (server.socket or not is_loopback(server.host)):
+        log.warning("[server] public_url is empty: set it to the https address that browsers see")
+    if server.prefix:
+        log.warning(
+            "[server] public_url has a path: every application of that host gets the cookie, and "
+            "each can read the site with it"
+        )
 
 
 def _spare_the_collector() -> None:
@@ -83,11 +189,21 @@ def _spare_the_collector() -> None:
 
 @contextlib.asynccontextmanager
 async def running(
-    prepared: Prepared, output: LineWriter, *, key: str = "[server] port"
+    prepared: Prepared,
+    output: LineWriter,
+    *,
+    key: str = "[server] port",
+    doors: list[socket.socket] | None = None,
+    meet: Meet = alone,
+    again: Callable[[], Settings] | None = None,
+    first: bool = True,
 ) -> AsyncIterator[tuple[web.Application, int]]:
-    """The application on its socket, and the socket's port, for as long as the context lasts."""
+    """The application on its sockets, and their port, for as long as the context lasts. The `first`
+    of several workers has the port of `[metrics]`."""
     settings = prepared.settings
-    app = make_app(settings, prepared.state, output=output)
+    app = make_app(settings, prepared.state, output=output, meet=meet)
+    certificates = Certificates(settings.server, prepared.tls, app[READINESS])
+    metrics = settings.metrics if first else None
     async with (
         listening(
             app,
@@ -96,16 +212,22 @@ async def running(
             tls=prepared.tls,
             grace=settings.server.shutdown_grace,
             key=key,
+            doors=doors,
+            bounds=settings.server,
         ) as port,
-        _metrics_port(app, settings.metrics),
+        certificates,
+        Reloader(settings, again, app, certificates),
+        _metrics_port(app, metrics),
     ):
         yield app, port
 
 
 @contextlib.asynccontextmanager
-async def _metrics_port(app: web.Application, metrics: MetricsSettings) -> AsyncIterator[None]:
+async def _metrics_port(
+    app: web.Application, metrics: MetricsSettings | None
+) -> AsyncIterator[None]:
     """The metrics on a port of their own, if they are to have one."""
-    if not metrics.port:
+    if metrics is None or not metrics.port:
         yield
         return
     inner = metrics_app(app[METRICS])
@@ -122,29 +244,59 @@ async def listening(
     key: str,
     tls: ssl.SSLContext | None = None,
     grace: float = 1.0,
+    doors: list[socket.socket] | None = None,
+    bounds: ServerSettings | None = None,
 ) -> AsyncIterator[int]:
-    """An application on a TCP socket, whose port is yielded. `key` is the setting or option that
-    names the port. Raises `ServeProblem` where the socket cannot be had."""
+    """An application on TCP sockets, whose port is yielded, or on `doors` that are open already.
+    `key` is the setting or option that names the port, and `bounds` has those of connections.
+    Raises `ServeProblem` where the sockets cannot be had."""
     leaving = asyncio.Event()
     app.on_response_prepare.append(partial(_say_farewell, leaving))
+    if doors is None:
+        doors = await asyncio.to_thread(open_port, host, port, key=key)
     # aiohttp waits twice, for requests and for their connections, and for ever where told 0
     runner = DoorRunner(app, handle_signals=False, shutdown_timeout=max(grace / 2, 0.01))
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(runner.cleanup)
+        for door in doors:
+            stack.callback(door.close)
         await runner.setup()
         assert runner.server is not None, "set up just now"
-        try:
-            listener = await asyncio.get_running_loop().create_server(
-                runner.server, host, port, ssl=tls, backlog=BACKLOG
-            )
-        except OSError as error:
-            raise ServeProblem(_why_not(error, host, port, key)) from None
-        stack.callback(listener.close)
-        yield listener.sockets[0].getsockname()[1]
+        number = _port(doors)
+        factory: Factory = runner.server
+        if bounds is not None:
+            proxies = Proxies(bounds.trusted_proxies)
+            connections = Connections(bounds, proxies, factory, signs_of)
+            factory = await stack.enter_async_context(connections)
+        listeners = [await _listener(factory, door, tls, bounds) for door in doors]
+        for listener in listeners:
+            stack.callback(listener.close)
+        yield number
         leaving.set()
         if runner.doors is not None:
             runner.doors.leaving = True
-        await _take_the_last(listener, runner.server, tls)
+        await _take_the_last(listeners, runner.server, tls)
+
+
+async def _listener(
+    factory: Factory,
+    door: socket.socket,
+    tls: ssl.SSLContext | None,
+    bounds: ServerSettings | None,
+) -> asyncio.Server:
+    loop = asyncio.get_running_loop()
+    patience = None if bounds is None or tls is None else bounds.header_timeout
+    if door.family == socket.AF_INET or door.family == socket.AF_INET6:
+        return await loop.create_server(
+            factory, sock=door, ssl=tls, backlog=BACKLOG, ssl_handshake_timeout=patience
+        )
+    return await loop.create_unix_server(factory, sock=door, backlog=BACKLOG)
+
+
+def _port(doors: list[socket.socket]) -> int:
+    """The port that all of them have; 0 for a socket in the file system."""
+    name = doors[0].getsockname()
+    return int(name[1]) if isinstance(name, tuple) else 0
 
 
 async def _say_farewell(
@@ -155,12 +307,15 @@ async def _say_farewell(
         response.force_close()
 
 
-async def _take_the_last(listener: asyncio.Server, server: Any, tls: ssl.SSLContext | None) -> None:
+async def _take_the_last(
+    listeners: list[asyncio.Server], server: Any, tls: ssl.SSLContext | None
+) -> None:
     """Stop listening without a reset for those whom the kernel connected already: they would all
     be lost with the socket. Then wait a moment for what they and the others have sent."""
     loop = asyncio.get_running_loop()
-    doors = [each.dup() for each in listener.sockets]
-    listener.close()
+    doors = [each.dup() for listener in listeners for each in listener.sockets]
+    for listener in listeners:
+        listener.close()
     late = [each for door in doors for each in _waiting(door)]
     end = loop.time() + LAST_SECONDS
     async with asyncio.TaskGroup() as group:
@@ -185,13 +340,6 @@ async def _welcome(each: socket.socket, server: Any, tls: ssl.SSLContext | None)
             await loop.connect_accepted_socket(server, each, ssl=tls)
 
 
-def _why_not(error: OSError, host: str, port: int, key: str) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return f"port {port} on {host} is taken by another program: change {key}"
-    reason = (error.strerror or str(error)).lower()
-    return f"cannot listen on {host} port {port}: {reason}: change {key} or host"
-
-
 def stop_signal() -> asyncio.Event:
     """An event that the first SIGTERM or SIGINT sets; a second one ends the process at once."""
     loop = asyncio.get_running_loop()
@@ -214,6 +362,22 @@ def _switch_level_by_signal() -> None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, LevelSwitch().turn)
 
 
+def leash_signal(leash: int) -> asyncio.Event:
+    """The same for a worker: it never ends at once by itself, because whoever signals a whole group
+    of processes signals it twice. It stops too when the process that holds the leash has gone."""
+    loop = asyncio.get_running_loop()
+    came = asyncio.Event()
+
+    def gone() -> None:
+        loop.remove_reader(leash)
+        came.set()
+
+    for which in _SIGNALS:
+        loop.add_signal_handler(which, came.set)
+    loop.add_reader(leash, gone)
+    return came
+
+
 def _end_by(which: signal.Signals) -> None:
     signal.signal(which, signal.SIG_DFL)
     os.kill(os.getpid(), which)
@@ -221,7 +385,9 @@ def _end_by(which: signal.Signals) -> None:
 
 
 def address(server: ServerSettings, port: int) -> str:
-    """Where the gate listens, as a URL."""
+    """Where the gate listens, as a URL, or the path of its socket."""
+    if server.socket is not None:
+        return str(server.socket)
     host = f"[{server.host}]" if ":" in server.host else server.host
     return f"{'https' if server.tls_certificate else 'http'}://{host}:{port}"
 

@@ -1,7 +1,7 @@
 """Files: from an entry of the index to a response, in memory or streamed.
 
-Content coding, conditions and ranges are decided by `negotiation`; aiohttp's static resource
-streams what is too large for memory.
+Content coding, conditions and ranges are decided by `negotiation`; aiohttp's file response streams
+what is too large for memory.
 """
 
 import asyncio
@@ -10,22 +10,24 @@ from pathlib import Path
 
 from aiohttp import hdrs, web
 from aiohttp.abc import AbstractStreamWriter
-from aiohttp.typedefs import Handler
 from multidict import CIMultiDict
 
-from gate.site.index import Entry, Redirect, Site, Variant
+from gate.site.current import Build
+from gate.site.index import Entry, Redirect, Variant
 from gate.site.negotiation import Span, Unsatisfiable, none_match, single_range
-from gate.site.policies import Policies
 
 _NOT_IN_304 = ("Content-Type", "Content-Encoding", "Accept-Ranges")
 
 
 class Files:
-    """Answers from the site."""
+    """Answers from one build of the site."""
 
-    def __init__(self, site: Site, policies: Policies) -> None:
-        self._site = site
-        self._policies = policies
+    __slots__ = ("_policies", "lookup", "site")
+
+    def __init__(self, build: Build) -> None:
+        self.site = build.site
+        self.lookup = build.site.lookup
+        self._policies = build.policies
 
     def redirect(self, found: Redirect, query: str) -> web.Response:
         """To the canonical path: relative, so that it holds behind a prefix, with the query."""
@@ -35,21 +37,18 @@ class Files:
         )
 
     async def entry(
-        self, request: web.Request, entry: Entry, stream: Handler, *, status: int = 200
+        self, request: web.Request, entry: Entry, *, status: int = 200
     ) -> web.StreamResponse:
-        """The file of an entry under its own content security policy; `stream` is the handler of
-        aiohttp's static resource.
+        """The file of an entry under its own content security policy.
 
         Raises `web.HTTPNotFound` where a streamed file has gone since the index was read.
         """
         policy = self._policies.of(entry) or await self._policies.of_page(entry)
-        response = await self._entry(request, entry, stream, status)
+        response = await self._entry(request, entry, status)
         response.headers.update(policy)  # a 304 too: browsers keep what it says
         return response
 
-    async def _entry(
-        self, request: web.Request, entry: Entry, stream: Handler, status: int
-    ) -> web.StreamResponse:
+    async def _entry(self, request: web.Request, entry: Entry, status: int) -> web.StreamResponse:
         headers = request.headers
         wants_range = status == 200 and request.method == "GET" and hdrs.RANGE in headers
         variant = entry.identity if wants_range else entry.choose(headers.get("Accept-Encoding"))
@@ -65,7 +64,7 @@ class Files:
                 headers={"Content-Range": f"bytes */{variant.size}", "Accept-Ranges": "bytes"},
             )
         if variant.body is None:
-            return await self._streamed(request, variant, span, stream, status)
+            return await self._streamed(variant, span, status)
         if span is None:
             return web.Response(status=status, body=variant.body, headers=variant.headers)
         response = web.Response(
@@ -75,26 +74,28 @@ class Files:
         return response
 
     async def _streamed(
-        self,
-        request: web.Request,
-        variant: Variant,
-        span: Span | None,
-        stream: Handler,
-        status: int,
+        self, variant: Variant, span: Span | None, status: int
     ) -> web.StreamResponse:
-        # the static resource follows the name once more from the root, and ends in 404 where a
-        # link has been turned elsewhere since the index was read
-        request.match_info["filename"] = variant.file
-        await stream(request)
-        path = self._site.root / variant.file
+        held = variant.held
+        if held is not None:
+            # the file that the index was made of, whatever has its name by now
+            if not held.unchanged():
+                raise web.HTTPNotFound
+            return StreamedFile(held.path, variant, span, status)
+        path = self.site.root / variant.file
         # aiohttp would notice it when the headers of a file stand already
-        if not await asyncio.to_thread(_is_readable, path):
+        if not await asyncio.to_thread(_is_inside, self.site.root, path):
             raise web.HTTPNotFound
         return StreamedFile(path, variant, span, status)
 
 
-def _is_readable(path: Path) -> bool:
-    return path.is_file() and os.access(path, os.R_OK)
+def _is_inside(root: Path, path: Path) -> bool:
+    """Whether a file is there to be read, and no link has been turned to lead out of the root."""
+    try:
+        real = path.resolve(strict=True)
+    except (OSError, RuntimeError):
+        return False
+    return real.is_relative_to(root) and real.is_file() and os.access(real, os.R_OK)
 
 
 def _span(request: web.Request, variant: Variant) -> Span | None:
@@ -121,6 +122,7 @@ class StreamedFile(web.FileResponse):
 
     def __init__(self, path: Path, variant: Variant, span: Span | None, status: int) -> None:
         super().__init__(path, status=status, headers=variant.headers)
+        self._variant = variant  # a held file stays open as long as it is sent
         self._seen = {"Range": f"bytes={span.first}-{span.last}"} if span else {}
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from gate.app import MIB, State
+from gate.app import State, open_site
 from gate.brand import BrandProblem, open_brand
+from gate.certificates import load
 from gate.config.settings import ServerSettings, Settings
-from gate.site.index import Site, read_site
 from gate.site.tree import TreeProblem
 from gate.state.journal import Journal, JournalProblem
 from gate.state.keys import KeyProblem, open_keys
@@ -49,7 +49,7 @@ def prepare(settings: Settings) -> Prepared:
             return None
 
     server, session = settings.server, settings.session
-    site = attempt("[site] root", lambda: _site(settings), TreeProblem)
+    site = attempt("[site] root", lambda: open_site(settings.site), TreeProblem)
     keys_place = "[session] key_file" if session.key_file else "[server] state_dir"
     keys = attempt(keys_place, lambda: open_keys(session, server.state_dir), KeyProblem)
     certificate = "[server] tls_certificate: cannot be used with tls_key"
@@ -68,14 +68,6 @@ def prepare(settings: Settings) -> Prepared:
     return Prepared(settings, State(site, keys, revocations), tls)
 
 
-def _site(settings: Settings) -> Site:
-    return read_site(
-        settings.site.root,
-        public=settings.site.public,
-        memory_bytes=settings.site.memory_mib * MIB,
-    )
-
-
 def _revocations(settings: Settings) -> Revocations:
     journal = Journal(settings.server.state_dir / REVOCATIONS_FILE)
     return Revocations(journal, lifetime=settings.session.lifetime)
@@ -86,6 +78,5 @@ def server_tls(server: ServerSettings) -> ssl.SSLContext | None:
     if server.tls_certificate is None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    # without a password OpenSSL would ask the terminal for that of an encrypted key
-    context.load_cert_chain(server.tls_certificate, server.tls_key, password="")
+    load(server, context)
     return context

@@ -43,7 +43,7 @@ PLACES = [
     "GET / HTTP/1.1\r\nCookie: __Host-gate=CANARY\r\n",
     "GET / HTTP/1.1\r\nCookie: __Host-gate=CANARY; __Host-gate=CANARY\r\n",
     "GET / HTTP/1.1\r\nCookie: __Host-gate=CANARY\xff; CANARY\r\n",
-    "GET / HTTP/1.1\r\nCookie: __Host-gate=" + "CANARY" * 2000 + "\r\n",
+    "GET / HTTP/1.1\r\nCookie: __Host-gate=" + "CANARY" * 4000 + "\r\n",
     "GET / HTTP/1.1\r\nCookie : CANARY\r\n",
     "GET / HTTP/1.1\r\nCANARY\r\n",
     "GET / HTTP/1.1\r\nReferer: http://HOST/?token=CANARY\r\n",

@@ -375,7 +375,6 @@ def test_every_problem_of_every_kind_is_in_one_report() -> None:
         "config.toml: [frame] allowed_origins",
         "config.toml: [frame] allowed_origins",
         "config.toml: [revoke] secret",
-        "config.toml: [server] workers",
         "config.toml: [server] tls_key",
         "config.toml: [jwt] issuer",
         "config.toml: [introspection] client_id",
@@ -451,6 +450,11 @@ def test_sources_for_a_policy_that_is_off_are_told() -> None:
         (f'{VERIFY}client_key = "config.toml"', "[verify] client_key"),
         (f'{VERIFY}[server]\ntls_key = "config.toml"', "[server] tls_key"),
         (f'{VERIFY}[server]\ntls_certificate = "config.toml"', "[server] tls_certificate"),
+        (
+            f'{VERIFY}[server]\nsocket = "gate.sock"\ntls_certificate = "config.toml"\n'
+            'tls_key = "config.toml"',
+            "[server] socket",
+        ),
         (f'{VERIFY}[intake]\nquery = ""\nform = false\nbearer = false', "[intake] query"),
     ],
 )
@@ -459,16 +463,19 @@ def test_keys_that_contradict_each_other_are_refused(text: str, where: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("text", "where"),
-    [
-        (f"{VERIFY}[server]\nworkers = 2", "[server] workers"),
-        (f'{VERIFY}[server]\npublic_url = "https://a.example/docs"', "[server] public_url"),
-    ],
+    "path", ["/a b", "/do%63s", "/docs//x", "/docs/../x", "/./docs", "/-/docs", "/docs/-", "/dócs"]
 )
-def test_what_this_version_cannot_do_is_said(text: str, where: str) -> None:
-    ((place, what),) = problems_of(text).items()
-    assert place == f"config.toml: {where}"
-    assert "not available in this version" in what
+def test_a_path_in_public_url_is_of_plain_names(path: str) -> None:
+    found = problems_of(f'{VERIFY}[server]\npublic_url = "https://a.example{path}"')
+    assert list(found) == ["config.toml: [server] public_url"]
+
+
+@pytest.mark.parametrize(
+    ("url", "prefix"),
+    [("", ""), ("https://a.example/", ""), ("https://a.example/docs/v1.2/", "/docs/v1.2")],
+)
+def test_the_path_in_public_url_is_the_prefix(url: str, prefix: str) -> None:
+    assert from_toml(f'{VERIFY}[server]\npublic_url = "{url}"').server.prefix == prefix
 
 
 def test_a_shared_cache_wants_keys() -> None:

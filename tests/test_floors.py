@@ -20,6 +20,7 @@ FLOORS = [
     ["observe.history", "observe.problems", "observe.charts", "observe.plain"],
     ["observe.snapshots", "credential"],
     ["site", "site.media", "site.negotiation", "site.tree", "site.inline_scripts"],
+    ["site.held"],
     ["state", "state.journal"],
     # the settings, and what is wrong with them
     ["shared", "shared.url", "shared.gone", "verify.jose", "verify.jose.keys"],
@@ -28,6 +29,7 @@ FLOORS = [
     ["config.preset_soundness", "config.sign_in_soundness", "config.soundness", "config.load"],
     # what the settings open
     ["site.encodings", "site.index", "site.policy", "site.policies", "site.record"],
+    ["site.current", "site.references", "site.watch"],
     ["state.keys", "state.revocations"],
     [
         "scope",
@@ -49,16 +51,17 @@ FLOORS = [
     ["access", "intake", "cookieless", "observe.access_log"],
     ["observe.verifications", "observe.collector", "observe.spans", "observe.status_page"],
     ["answers", "serving", "manner"],
-    ["admission", "entrance", "middleware", "handlers", "operations", "embed"],
+    ["admission", "entrance", "middleware", "handlers", "operations", "embed", "forward_auth"],
     ["monitoring", "watching"],
-    ["door", "door.reading", "door.hot", "door.door"],
+    ["connections", "door", "door.reading", "door.hot", "door.door"],
     # signing in without a portal
     ["sign_in", "sign_in.progress", "sign_in.asking", "sign_in.device", "sign_in.custom"],
     ["sign_in.qr", "sign_in.flow", "sign_in.flows", "sign_in.cookie", "sign_in.wanted"],
     ["sign_in.pages", "sign_in.surroundings", "sign_in.offers", "sign_in.events"],
     ["sign_in.handlers", "sign_in.wiring"],
     ["app", "runner"],
-    ["start", "server", "health", "demo.start"],
+    ["certificates", "doors", "workers"],
+    ["start", "reload", "server", "health", "demo.start"],
     ["check", "check.report", "check.mask", "check.ear", "check.causes", "check.facts"],
     ["check.verdicts", "check.shape", "check.verify_api", "check.jwts", "check.surroundings"],
     ["check.shared"],

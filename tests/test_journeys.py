@@ -8,6 +8,7 @@ from aiohttp import web
 
 from tests.conftest import KEY, OTHER_KEY, Gate, MakeGate
 from tests.fakes import BAD, GOOD, FakeApi, FakeClock
+from tests.in_turn import in_turn
 from tests.raw import server_of, until
 from tests.reader import Browser
 
@@ -216,6 +217,18 @@ async def test_signing_out_ends_the_session_in_this_browser(gate: Gate) -> None:
     page = await browser.open("/")
     assert (page.status, "through the portal" in await page.text()) == (401, True)
     assert await outcomes(gate) == ["intake", "allowed", "allowed", "public", "no_token"]
+
+
+async def test_signing_out_at_one_worker_is_signing_out_at_the_other(
+    make_gate: MakeGate, clock: FakeClock
+) -> None:
+    browser = Browser(await in_turn(make_gate, 2, clock)())
+    await browser.enter()
+    kept = browser.cookie
+    assert (await browser.post("/-/sign-out", "")).status == 200
+    for _ in range(2):
+        browser.cookie = kept
+        assert (await browser.open("/")).status == 401
 
 
 async def test_a_shared_machine_belongs_to_whom_the_portal_sent_last(

@@ -9,6 +9,7 @@ import pytest
 from gate.state.journal import Journal, JournalProblem
 from tests.conftest import KEY, OTHER_KEY, Gate, MakeGate, cookie_of
 from tests.fakes import GOOD, FakeApi, FakeClock
+from tests.in_turn import in_turn
 from tests.processes import PATIENCE
 
 SECRET = "a-secret-of-good-length"
@@ -23,6 +24,12 @@ ORDERS: dict[str, MakeOrder] = {
 }
 every_order = pytest.mark.parametrize("kind", ORDERS)
 both_rechecks = pytest.mark.parametrize("recheck", [True, False])
+in_one_worker = pytest.mark.parametrize("make_gate", [1], indirect=True)
+
+
+@pytest.fixture(params=[1, 2], ids=["one worker", "two workers"])
+def make_gate(make_gate: MakeGate, request: pytest.FixtureRequest, clock: FakeClock) -> MakeGate:
+    return in_turn(make_gate, request.param, clock)
 
 
 @pytest.fixture
@@ -195,6 +202,7 @@ async def test_a_renewal_under_way_does_not_bring_a_session_back(
     assert await status(gate, {"Cookie": cookie_of(before)}) == 401
 
 
+@in_one_worker
 @pytest.mark.parametrize("way", ["sign-out", "revoke"])
 async def test_what_cannot_be_written_is_503_and_readiness_says_why(
     make_gate: MakeGate, monkeypatch: pytest.MonkeyPatch, way: str
@@ -223,6 +231,7 @@ async def test_what_cannot_be_written_is_503_and_readiness_says_why(
     assert (await gate.get("/-/readyz")).status == 200
 
 
+@in_one_worker
 async def test_what_could_not_be_written_is_written_once_the_disk_lets_us(
     make_gate: MakeGate, monkeypatch: pytest.MonkeyPatch
 ) -> None:

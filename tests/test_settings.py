@@ -37,10 +37,11 @@ KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
 # The table of the contract.
 DEFAULTS: dict[str, dict[str, object]] = {
     "server": {
-        "host": "127.0.0.1", "port": 8080, "workers": 1, "public_url": "", "state_dir": ".gate",
-        "trusted_proxies": [], "tls_certificate": "", "tls_key": "", "keepalive_timeout": 75,
-        "header_timeout": 10, "shutdown_grace": 10, "drain_delay": 0,
-        "fast_door": True,
+        "host": "127.0.0.1", "port": 8080, "socket": "", "workers": 1, "public_url": "",
+        "state_dir": ".gate", "trusted_proxies": [], "tls_certificate": "", "tls_key": "",
+        "keepalive_timeout": 75, "header_timeout": 10, "send_timeout": 30, "connections": 20_000,
+        "connections_per_address": 1000, "line_bytes": 8190, "header_bytes": 16_384,
+        "shutdown_grace": 10, "drain_delay": 0, "fast_door": True,
     },
     "site": {
         "root": "site", "public": [], "memory_mib": 256, "reload": True, "csp": "strict",

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 from aiohttp.http_exceptions import BadHttpMessage, TransferEncodingError
 
-from gate.observe.writer import LineWriter, WriterHandler
+from gate.observe.writer import LineWriter, WriterHandler, pieces
 
 PIPE_BYTES = 65536
 """What Linux keeps of a pipe that nobody reads (pipe(7)), unless told otherwise."""
@@ -279,3 +279,17 @@ def test_a_record_that_cannot_be_formatted_is_dropped(told: Told) -> None:
     told.log.error("%d", "no number")
     told.log.error("another")
     assert told.read().endswith(" ERROR some.room: another\n")
+
+
+@pytest.mark.parametrize("length", [1, 100, 4095, 4096, 4097, 9000])
+def test_what_is_written_at_once_is_whole_lines_and_fits_into_a_pipe(length: int) -> None:
+    lines = b"".join(b"%d" % (n % 10) * (length - 1) + b"\n" for n in range(50))
+    found = list(pieces(lines))
+    assert b"".join(found) == lines
+    assert all(piece.endswith(b"\n") for piece in found)
+    assert all(len(piece) <= 4096 or piece.count(b"\n") == 1 for piece in found)
+
+
+def test_what_has_no_line_end_is_written_too() -> None:
+    assert b"".join(pieces(b"x" * 5000)) == b"x" * 5000
+    assert list(pieces(b"")) == []

@@ -6,6 +6,7 @@ keys mean together and what the file system holds is judged in soundness.py. All
 
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
@@ -45,10 +46,12 @@ Algorithm = Literal[
 
 
 class ServerSettings(Section):
-    """How the gate listens, and who stands in front of it. Port 0 takes any free port."""
+    """How the gate listens, and who stands in front of it. Port 0 takes any free port; with a
+    `socket` there is no port."""
 
     host: Annotated[str, spelt(r"[!-~]+", "must be a host name or an IP address")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    socket: PathOrNone = None
     workers: Annotated[int, Field(ge=1, le=1024)] = 1
     public_url: PublicUrl = ""
     state_dir: SomePath = Path(".gate")
@@ -57,9 +60,19 @@ class ServerSettings(Section):
     tls_key: PathOrNone = None
     keepalive_timeout: Seconds = 75.0
     header_timeout: Seconds = 10.0
+    send_timeout: Seconds = 30.0
+    connections: Annotated[int, Field(ge=1, le=10_000_000)] = 20_000
+    connections_per_address: Annotated[int, Field(ge=0, le=10_000_000)] = 1000
+    line_bytes: Annotated[int, Field(ge=1024, le=1 << 20)] = 8190
+    header_bytes: Annotated[int, Field(ge=1024, le=1 << 20)] = 16_384
     shutdown_grace: SecondsOrZero = 10.0
     drain_delay: SecondsOrZero = 0.0
     fast_door: bool = True
+
+    @property
+    def prefix(self) -> str:
+        """The path in `public_url`, without a slash at its end; "" where there is none."""
+        return urlsplit(self.public_url).path
 
 
 class SiteSettings(Section):

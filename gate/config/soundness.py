@@ -4,10 +4,10 @@ Looks at files and folders, and writes nothing.
 """
 
 import os
+import socket
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from gate.config.findings import Finding, file_problem, open_to_all, reason
 from gate.config.preset_soundness import preset_findings
@@ -18,21 +18,11 @@ from gate.config.spelling import key_problem
 
 def findings(settings: Settings, *, disk: bool) -> Iterator[Finding]:
     """Everything that is wrong between keys and, with `disk`, on disk; no text holds a secret."""
-    yield from _unavailable(settings)
     yield from _conflicts(settings)
     yield from preset_findings(settings)
     yield from sign_in_findings(settings, disk=disk)
     if disk:
         yield from _on_disk(settings)
-
-
-def _unavailable(settings: Settings) -> Iterator[Finding]:
-    """What the contract names and this version cannot do yet: each line goes with its feature."""
-    later = "is not available in this version"
-    if settings.server.workers > 1:
-        yield f"more than one worker {later}; use 1", "server.workers"
-    if urlsplit(settings.server.public_url).path:
-        yield f"a path in public_url {later}; end it after host and port", "server.public_url"
 
 
 def _conflicts(settings: Settings) -> Iterator[Finding]:
@@ -52,6 +42,13 @@ def _conflicts(settings: Settings) -> Iterator[Finding]:
         names = ("server.tls_certificate", "server.tls_key")
         what = "is no use alone: set both tls_certificate and tls_key, or none"
         yield what, *(names if server.tls_certificate else reversed(names))
+    if server.workers > 1 and not hasattr(os, "fork"):
+        yield "more than one worker needs Linux, macOS or another Unix; use 1", "server.workers"
+    if server.socket is not None and not hasattr(socket, "AF_UNIX"):
+        yield "needs Linux, macOS or another Unix; use a port", "server.socket"
+    if server.socket is not None and server.tls_certificate:
+        what = "is for a proxy that speaks https itself; remove it, or tls_certificate and tls_key"
+        yield what, "server.socket", "server.tls_certificate"
     if settings.cache.shared_url and not settings.session.keys:
         what = "must hold a key where cache.shared_url is set; `gate new-key` prints one"
         yield what, "session.keys", "cache.shared_url"

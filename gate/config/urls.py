@@ -16,6 +16,7 @@ from gate.shared.url import url_problem
 
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _HOST_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
+_PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 _IP_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")  # a last label that makes a host an IPv4 address
 
 
@@ -84,7 +85,10 @@ def _public_url(text: str) -> str:
             'must not be plain http, where browsers refuse the cookie; write "https://…" '
             "(only localhost, 127.0.0.0/8 and [::1] may be http)"
         )
-    return origin + parts.path.rstrip("/")
+    path = parts.path.rstrip("/")
+    if not _PREFIX.fullmatch(path) or re.search(r"/(?:\.{1,2}|-)(?:/|$)", path):
+        raise ValueError('must have a path of letters, digits and "._~-" alone, as in "/docs"')
+    return origin + path
 
 
 def _shared_url(text: str) -> str:

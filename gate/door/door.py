@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from aiohttp import web
 from aiohttp.tcp_helpers import tcp_keepalive
 
+from gate.connections import signs_of_aiohttp
 from gate.door.hot import HotReads
 from gate.door.reading import Counting
 
@@ -88,7 +89,7 @@ class Door(asyncio.Protocol):
 
     __slots__ = (
         "_answered", "_counting", "_doors", "_inner", "_loop", "_paused", "_peer", "_rest",
-        "_scheme", "_transport", "last",
+        "_scheme", "_served", "_transport", "last",
     )  # fmt: skip
 
     def __init__(self, doors: Doors) -> None:
@@ -98,6 +99,7 @@ class Door(asyncio.Protocol):
         self._inner: RequestHandler | None = None
         self._counting: Counting | None = None
         self._answered = 0
+        self._served = False
         self._paused = False
         self._rest = b""
         self._peer = ""
@@ -163,6 +165,12 @@ class Door(asyncio.Protocol):
     def answered(self) -> None:
         """aiohttp answered one request."""
         self._answered += 1
+        self._served = True
+
+    @property
+    def was_asked(self) -> bool:
+        """Whether the headers of one request came whole."""
+        return self._served or (self._counting is not None and self._counting.heads > 0)
 
     def close_if_idle(self) -> None:
         """Close unless an answer is under way."""
@@ -189,6 +197,7 @@ class Door(asyncio.Protocol):
             if transport is None or transport.is_closing():
                 return
             self._doors.answers += 1
+            self._served = True
             if len(answer[-1]) > _LARGE:
                 transport.writelines(answer)
             else:
@@ -227,3 +236,8 @@ class Door(asyncio.Protocol):
         inner.connection_lost(None)
         self._inner = self._counting = None
         return True
+
+
+def signs_of(protocol: asyncio.BaseProtocol) -> object:
+    """What changes when a connection has seen its first request, whoever answers it."""
+    return protocol.was_asked if isinstance(protocol, Door) else signs_of_aiohttp(protocol)

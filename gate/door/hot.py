@@ -33,6 +33,7 @@ from gate.proxies import Asker, Proxies, is_host
 from gate.scope import Scope, new_request_id, request_id
 from gate.serving import not_modified
 from gate.session import SessionSeal
+from gate.site.current import Build
 from gate.site.index import Entry, Site, Variant
 from gate.site.negotiation import none_match
 from gate.site.policies import Policies
@@ -56,7 +57,7 @@ class HotReads:
     def __init__(
         self,
         *,
-        site: Callable[[], tuple[Site, Policies]],
+        build: Callable[[], Build],
         access: Access,
         seal: SessionSeal,
         reader: Reader,
@@ -68,7 +69,7 @@ class HotReads:
         keepalive_timeout: float,
     ) -> None:
         self.keepalive_timeout = keepalive_timeout
-        self._site = site
+        self._build = build
         self._access = access
         self._seal = seal
         self._reader = reader
@@ -168,7 +169,8 @@ class HotReads:
 
     def _found(self, url: bytes) -> tuple[Target, Entry, Policies] | None:
         """What a request target means, by the spelling that came."""
-        site, policies = self._site()
+        build = self._build()
+        site = build.site
         if site is not self._known_site:
             self._known_site, self._targets = site, {}
         found = self._targets.get(url)
@@ -182,7 +184,7 @@ class HotReads:
             if len(self._targets) >= TARGETS:
                 self._targets.clear()
             found = self._targets[url] = (target, entry)
-        return (*found, policies)
+        return (*found, build.policies)
 
     def _told_by(
         self, peer: str, scheme: str, host: bytes | None, *forwarding: bytes | None

@@ -145,7 +145,7 @@ class Counting:
     def __init__(self) -> None:
         self._parser = httptools.HttpRequestParser(self)
         self._open = False
-        self.asked = 0
+        self.asked = self.heads = 0
         self.known = True
         """Whether the count can be trusted; where not, the connection stays with aiohttp."""
 
@@ -165,6 +165,10 @@ class Counting:
     def on_message_begin(self) -> None:
         """A request begins."""
         self._open = True
+
+    def on_headers_complete(self) -> None:
+        """Its headers are whole."""
+        self.heads += 1
 
     def on_message_complete(self) -> None:
         """It ends."""

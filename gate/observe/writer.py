@@ -33,6 +33,8 @@ STANDARD_OUTPUT, STANDARD_ERROR = 1, 2
 MAX_WAITING_BYTES = 8 * 1024 * 1024
 """About 20,000 access log lines: some seconds of a busy server whose log pipe is not read."""
 
+_AT_ONCE = select.PIPE_BUF if hasattr(select, "PIPE_BUF") else 512
+
 _ExcInfo: TypeAlias = (
     tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 )
@@ -89,19 +91,28 @@ class LineWriter:
     def _run(self) -> None:
         while (entry := self._lines.get()) is not None:
             lines, count = entry
-            # what was broken off in the middle of a line must not run into the next one
-            data = b"\n" + lines if self._torn else lines
-            written, problem = _write_all(self._descriptor, data)
-            if written:
-                self._torn = data[written - 1 : written] != b"\n"
+            whole, problem = self._put(lines)
             with self._lock:
                 self._waiting_bytes -= len(lines)
                 self._waiting_lines -= count
             if problem is None:
                 self._taken()
             else:
-                whole = data.count(b"\n", len(data) - len(lines), max(written, 0))
                 self._lose(max(count - whole, 0), problem)
+
+    def _put(self, lines: bytes) -> tuple[int, str | None]:
+        """How many whole lines went out, and why not all of them."""
+        whole = 0
+        for piece in pieces(lines):
+            # what was broken off in the middle of a line must not run into the next one
+            data = b"\n" + piece if self._torn else piece
+            written, problem = _write_all(self._descriptor, data)
+            if written:
+                self._torn = data[written - 1 : written] != b"\n"
+            if problem is not None:
+                return whole + data.count(b"\n", len(data) - len(piece), max(written, 0)), problem
+            whole += piece.count(b"\n")
+        return whole, None
 
     def _lose(self, count: int, why: str) -> None:
         with self._lock:
@@ -132,6 +143,19 @@ def _append_only(descriptor: int) -> None:
         if stat.S_ISREG(os.fstat(descriptor).st_mode):
             flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
             fcntl.fcntl(descriptor, fcntl.F_SETFL, flags | os.O_APPEND)
+
+
+def pieces(lines: bytes) -> Iterator[bytes]:
+    """Whole lines, as many as a pipe takes at once: workers write into the same one, and longer
+    writes may come out in between each other (POSIX, `write`)."""
+    begin = 0
+    while begin < len(lines):
+        end = min(len(lines), begin + _AT_ONCE)
+        if end < len(lines):
+            # a line that is longer than that goes alone, and may be torn
+            end = lines.rfind(b"\n", begin, end) + 1 or lines.find(b"\n", end) + 1 or len(lines)
+        yield lines[begin:end]
+        begin = end
 
 
 def _write_all(descriptor: int, data: bytes) -> tuple[int, str | None]:

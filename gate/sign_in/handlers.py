@@ -134,7 +134,7 @@ class FlowHandlers:
             return retry_after(html(503, page), UNAVAILABLE_SECONDS)
         if answer is not None:
             return answer
-        location = next_path(found.wanted, around.site, around.reader)
+        location = next_path(found.wanted, around.current.site, around.reader)
         around.recent.note(request, location)
         return around.answers.see_other(location)
 
@@ -169,7 +169,7 @@ class FlowHandlers:
         session = await sessions.current(request)
         decision = None if session is None else around.access.recall(session)
         if decision is not None and decision.outcome is Outcome.ALLOWED:
-            opens = next_path(wanted or START, around.site, around.reader)
+            opens = next_path(wanted or START, around.current.site, around.reader)
             if request.method == "POST":  # another tab was faster
                 return around.answers.see_other(opens)
         name = state.value if state is not None else "unknown"

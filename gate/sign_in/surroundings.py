@@ -13,7 +13,7 @@ from gate.intake import Reader as TokenReader
 from gate.scope import SCOPE
 from gate.session import SessionSeal
 from gate.sign_in.pages import Reader
-from gate.site.index import Site
+from gate.site.current import CurrentSite
 
 POLICY: Final = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -28,7 +28,7 @@ _ALONE: Final = "; frame-ancestors 'none'"
 class Surroundings:
     """What the handlers share with the rest of the gate. `patience` is in seconds."""
 
-    site: Site
+    current: CurrentSite
     access: Access
     admission: Admission
     seal: SessionSeal

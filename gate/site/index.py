@@ -7,7 +7,7 @@ neighbours are not in the index, and what is not in it does not exist.
 
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +17,9 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from gate.site import media
 from gate.site.encodings import Encoded, encode, opens_to
+from gate.site.held import Held, how_many
 from gate.site.negotiation import IDENTITY, acceptable
-from gate.site.tree import File, TreeProblem, read_tree
+from gate.site.tree import File, TreeProblem, read_tree, signature
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,8 @@ class Variant:
     """None where the file is streamed."""
     file: str
     """The file relative to the root, for streaming."""
+    held: Held | None = None
+    """The same, open; None where it is in memory, or where too many others are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +87,14 @@ class Redirect:
 
 
 class Site:
-    """The index. `missing` is the site's own 404 page, None where it has none."""
+    """The index. `missing` is the site's own 404 page, None where it has none; `state` is the
+    signature of the folder that it was read from."""
 
-    def __init__(self, root: Path, paths: Mapping[str, Entry | Redirect]) -> None:
+    def __init__(
+        self, root: Path, paths: Mapping[str, Entry | Redirect], *, state: bytes = b""
+    ) -> None:
         self.root = root
+        self.state = state
         self._paths = paths
         found = paths.get("/404.html")
         self.missing = found if isinstance(found, Entry) else None
@@ -102,6 +109,11 @@ class Site:
     def entries(self) -> Iterator[Entry]:
         """Every path that answers with a file."""
         return (found for found in self._paths.values() if isinstance(found, Entry))
+
+    def file(self, name: str) -> Entry | None:
+        """The entry of a file, by its name relative to the root."""
+        found = self._paths.get("/" + name)
+        return found if isinstance(found, Entry) else None
 
     def lookup(self, raw_path: str) -> Entry | Redirect | None:
         """What stands at a path as it came over the wire, still percent-encoded."""
@@ -126,28 +138,31 @@ def _decode(raw_path: str) -> str | None:
         return None
 
 
-def read_site(root: Path, *, public: Sequence[str], memory_bytes: int) -> Site:
+def read_site(
+    root: Path,
+    *,
+    public: Sequence[str],
+    memory_bytes: int,
+    like: Site | None = None,
+    go_on: Callable[[], bool] = lambda: True,
+) -> Site:
     """Read the folder once. Raises `TreeProblem` where it is not a site.
 
     Files go into memory, smallest first, until `memory_bytes` are used with their compressed
-    variants; the others are streamed. A public glob that matches nothing is warned about.
+    variants; the others are streamed. A public glob that matches nothing is warned about. What is
+    as in `like`, an earlier reading, is taken from there. It stops where `go_on` says no.
     """
+    state = signature(root)
     root = root.resolve()
     files = read_tree(root)
     if INDEX_PAGE not in files:
         raise TreeProblem(f"{root} has no {INDEX_PAGE}: is it the folder that the generator built?")
     if any(name.startswith(OWN_FOLDER + "/") for name in files) or (root / OWN_FOLDER).exists():
         raise TreeProblem(f'{root} has a folder named "-", where the gate has its own URLs')
-    resident = _resident(files, memory_bytes)
+    read = _Reader(files, _resident(files, memory_bytes), like, go_on)
     with ThreadPoolExecutor(thread_name_prefix="site") as pool:
-        variants = dict(
-            zip(
-                files,
-                pool.map(lambda name: _variants(name, files, name in resident), files),
-                strict=True,
-            )
-        )
-    return Site(root, _paths(variants, _Public(public)))
+        variants = dict(zip(files, pool.map(read.variants, files), strict=True))
+    return Site(root, _paths(variants, _Public(public)), state=state)
 
 
 def _resident(files: Mapping[str, File], memory_bytes: int) -> set[str]:
@@ -162,23 +177,53 @@ def _resident(files: Mapping[str, File], memory_bytes: int) -> set[str]:
     return resident
 
 
-def _variants(name: str, files: Mapping[str, File], resident: bool) -> dict[str, Variant]:
-    siblings = {
-        coding: files[name + ending]
-        for coding, ending in (("br", ".br"), ("gzip", ".gz"))
-        if name + ending in files
-    }
-    try:
-        if not resident:
-            return _streamed(name, files[name], _holding(name, files[name], siblings))
-        body = files[name].path.read_bytes()
-        built = {coding: file.path.read_bytes() for coding, file in siblings.items()}
-    except OSError as error:
-        raise TreeProblem(f"{error.filename} cannot be read: {error.strerror}") from None
-    return _in_memory(name, encode(name, body, built))
+class _Reader:
+    """Reads one file after the other, in several threads at once."""
+
+    def __init__(
+        self,
+        files: Mapping[str, File],
+        resident: set[str],
+        like: Site | None,
+        go_on: Callable[[], bool],
+    ) -> None:
+        self._files = files
+        self._resident = resident
+        self._like = like
+        self._go_on = go_on
+        streamed = sorted(files.keys() - resident, key=lambda name: -files[name].size)
+        self._holding = set(streamed[: how_many()])
+        if len(self._holding) < len(streamed):
+            log.debug("%d of %d files are held open", len(self._holding), len(streamed))
+
+    def variants(self, name: str) -> Mapping[str, Variant]:
+        """The file in every coding. Raises `TreeProblem`."""
+        if not self._go_on():
+            raise TreeProblem("stopped before all was read")
+        files = self._files
+        siblings = {
+            coding: files[name + ending]
+            for coding, ending in (("br", ".br"), ("gzip", ".gz"))
+            if name + ending in files
+        }
+        try:
+            if name not in self._resident:
+                held = Held(files[name]) if name in self._holding else None
+                return _streamed(name, files[name], held, _opening(name, files[name], siblings))
+            body = files[name].path.read_bytes()
+            if not siblings and (known := self._known(name, body)):
+                return known
+            built = {coding: file.path.read_bytes() for coding, file in siblings.items()}
+        except OSError as error:
+            raise TreeProblem(f"{error.filename} cannot be read: {error.strerror}") from None
+        return _in_memory(name, encode(name, body, built))
+
+    def _known(self, name: str, body: bytes) -> Mapping[str, Variant] | None:
+        found = self._like.file(name) if self._like is not None else None
+        return found.variants if found is not None and found.identity.body == body else None
 
 
-def _holding(name: str, file: File, siblings: Mapping[str, File]) -> dict[str, File]:
+def _opening(name: str, file: File, siblings: Mapping[str, File]) -> dict[str, File]:
     """The siblings that hold the file. Raises OSError for what cannot be read."""
     found = {}
     with file.path.open("rb") as plain:
@@ -204,7 +249,9 @@ def _in_memory(name: str, encoded: Encoded) -> dict[str, Variant]:
     }
 
 
-def _streamed(name: str, file: File, siblings: Mapping[str, File]) -> dict[str, Variant]:
+def _streamed(
+    name: str, file: File, held: Held | None, siblings: Mapping[str, File]
+) -> dict[str, Variant]:
     endings = {"br": ".br", "gzip": ".gz", IDENTITY: ""}
     found = {**siblings, IDENTITY: file}
     return {
@@ -215,6 +262,7 @@ def _streamed(name: str, file: File, siblings: Mapping[str, File]) -> dict[str, 
             headers=_headers(name, coding, etag, varies=len(found) > 1),
             body=None,
             file=name + endings[coding],
+            held=held if coding == IDENTITY else held and Held(each),
         )
         for coding, each in found.items()
     }

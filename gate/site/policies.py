@@ -123,8 +123,9 @@ class Policies:
         found = self._read.get(file)
         if found is None:
             try:
-                body = entry.identity.body
-                found = read_page((self._root / file).read_bytes() if body is None else body)
+                variant = entry.identity
+                path = variant.held.path if variant.held else self._root / file
+                found = read_page(path.read_bytes() if variant.body is None else variant.body)
             except (OSError, ValueError) as error:
                 log.warning("the scripts of %s are not allowed: it cannot be read: %s", file, error)
                 found = Page()

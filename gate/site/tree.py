@@ -5,6 +5,7 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,37 @@ def read_tree(root: Path) -> dict[str, File]:
         return dict(_walk(root, root, "", (root,)))
     except OSError as error:
         raise TreeProblem(f"{root} cannot be read: {error.strerror}: {error.filename}") from None
+
+
+def signature(root: Path) -> bytes:
+    """What tells one state of the folder from another: names, sizes and times, and where the root
+    leads. Nothing is opened: 20,000 files take a few tenths of a second. Raises `TreeProblem`."""
+    digest, seen = blake2b(digest_size=16), set()
+    real = os.path.realpath(root)
+    folders = [real]
+    try:
+        while folders:
+            folder = folders.pop()
+            digest.update(os.fsencode(folder))
+            for item in sorted(os.scandir(folder), key=lambda item: item.name):
+                if item.name.startswith(".") or (status := _status(item)) is None:
+                    continue
+                if not stat.S_ISDIR(status.st_mode):
+                    told = f"\0{status.st_size}\0{status.st_mtime_ns}\0{status.st_ino}\0"
+                    digest.update(os.fsencode(item.name) + told.encode("ascii"))
+                elif (place := (status.st_dev, status.st_ino)) not in seen:
+                    seen.add(place)
+                    folders.append(item.path)
+    except OSError as error:
+        raise TreeProblem(f"{root} cannot be read: {error.strerror}: {error.filename}") from None
+    return digest.digest()
+
+
+def _status(item: os.DirEntry[str]) -> os.stat_result | None:
+    try:
+        return item.stat()
+    except OSError:  # a link that leads nowhere, or a file that has just gone
+        return None
 
 
 def _walk(
