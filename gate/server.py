@@ -36,7 +36,7 @@ from gate.site.tree import TreeProblem, signature
 from gate.site.watch import Meet, alone
 from gate.start import Prepared, prepare
 from gate.watching import SNAPSHOTS
-from gate.workers import Meeting, Workers
+from gate.workers import Meeting, Workers, heard
 
 __all__ = ["ServeProblem", "listening", "main", "running", "serve", "stop_signal"]
 
@@ -134,6 +134,7 @@ async def _serve_on(
         app,
         _,
     ):
+        heard()
         await stop.wait()
         await _drain(app, prepared.settings.server)
 

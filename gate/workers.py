@@ -18,6 +18,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Final
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,9 @@ _HEARD = (
     if sys.platform != "win32"
     else STOPPING
 )
+
+WAITING: Final = {signal.SIGHUP, signal.SIGUSR1} if sys.platform != "win32" else set()
+"""Signals that a worker takes from when it serves: `heard` lets them in."""
 
 SHORT_LIFE = 5.0
 """Seconds. Whoever lives no longer is replaced after a pause, which doubles up to the longest."""
@@ -172,8 +176,11 @@ class Workers:
                 worker.pid, worker.begun = self._fork(number), now
 
     def _fork(self, number: int) -> int:
+        # a signal that comes while the worker still starts waits until it can be heard
+        signal.pthread_sigmask(signal.SIG_BLOCK, WAITING)
         pid = os.fork()
         if pid:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, WAITING)
             return pid
         code = 1
         try:
@@ -187,6 +194,11 @@ class Workers:
             traceback.print_exc()
         finally:
             os._exit(code)
+
+
+def heard() -> None:
+    """Called by a worker that listens for the signals of `WAITING` by now."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, WAITING)
 
 
 @contextmanager
