@@ -329,6 +329,7 @@ function watch(doc) {
 /** A page is at least as high as its frame, so that its own height is to be seen in a flat one; all
     within one turn, so that nothing of it is to be seen. */
 function measure() {
+  if (!documentOf(inner)?.documentElement) return; // between two pages there is nothing to measure
   const doc = documentOf(inner);
   if (!doc) return;
   inner.style.height = "0";
