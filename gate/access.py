@@ -6,11 +6,11 @@ the wire is the corridor's business.
 
 import hashlib
 import hmac
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple, Protocol
 
-from gate.cache import Verdict, VerdictCache
+from gate.cache import Remembered, Verdict, VerdictCache
 from gate.clocks import Clocks
 from gate.outcome import Outcome
 from gate.seal import Session
@@ -54,6 +54,21 @@ class Decision(NamedTuple):
     """Seconds, when unavailable."""
     session_expires: float | None = None
     """The end that the verify API named for a ticket's session, Unix time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """A yes to a session, with all that it rests on: see `Access.holds`."""
+
+    session: Session
+    subject: str | None
+    verdict: Remembered | None
+    """None for a ticket, about which nobody is asked again."""
+    edition: int
+    """Of the revocations."""
+    after: float
+    until: float
+    """Unix time in seconds, as `after`."""
 
 
 _PUBLIC = Decision(Outcome.PUBLIC)
@@ -103,35 +118,61 @@ class Access:
             return _NO_TOKEN
         return self.recall(session) or await self._of_session(session)
 
-    def at_once(self, session: Session | None, *, public: bool) -> Decision | None:
-        """The decision to let somebody read, where memory is enough for it; None for any other."""
-        if public:
-            return self._of_public(session)
-        known = None if session is None else self.recall(session)
-        return known if known is not None and known.outcome is Outcome.ALLOWED else None
+    def at_once(
+        self, session: Session | None, *, public: bool
+    ) -> tuple[Decision, Permit | None] | None:
+        """The decision to let somebody read, where memory is enough for it; None for any other.
+        With a permit where it need not be made each time."""
+        found = None if session is None else self._recalled(session)
+        if session is None or found is None or found[0].outcome is not Outcome.ALLOWED:
+            return (_PUBLIC, None) if public else None
+        decision, verdict = found
+        if decision.session is not None:
+            return decision, None
+        after, until = self._seal.untouched(session)
+        if verdict is not None and verdict.verdict.expires is not None:
+            until = min(until, verdict.verdict.expires)
+        edition = self._revocations.edition
+        return decision, Permit(session, decision.subject, verdict, edition, after, until)
 
     def recall(self, session: Session) -> Decision | None:
         """The decision about a session where memory is enough; None where the API must be asked."""
+        found = self._recalled(session)
+        return None if found is None else found[0]
+
+    def _recalled(self, session: Session) -> tuple[Decision, Remembered | None] | None:
         self._revocations.follow()
         revoked = bool(self._revocations)
         if not self._seal.alive(session) or (revoked and self._ended(session, session.subject)):
-            return _EXPIRED
+            return _EXPIRED, None
         if not self._recheck:
-            return self._welcome(session, Decision(Outcome.ALLOWED, session.subject))
+            return self._welcome(session, Decision(Outcome.ALLOWED, session.subject)), None
         if session.token is None:  # a ticket from before `recheck` was turned on
-            return _EXPIRED
-        key = self._keys.get(session.fingerprint) or self._known_key(session.token)
-        verdict = self._cache.get(key, partial(self._ask, session.token))
-        if verdict is None:
+            return _EXPIRED, None
+        key = self._known_key(session)
+        found = self._cache.look(key, partial(self._ask, session.token))
+        if found is None:
             return None
+        verdict = found.verdict
         if revoked and self._ended(session, verdict.subject):
-            return _EXPIRED
+            return _EXPIRED, None
         if revoked and self._outdated(verdict):
             self._cache.drop(key)
             return None
         if not verdict.active:
-            return _REFUSED
-        return self._welcome(session, Decision(Outcome.ALLOWED, verdict.subject))
+            return _REFUSED, None
+        return self._welcome(session, Decision(Outcome.ALLOWED, verdict.subject)), found
+
+    def holds(self, permit: Permit, wall: float) -> bool:
+        """Whether nothing has changed since: no time limit reached at `wall`, nothing revoked, the
+        verdict not replaced."""
+        revocations = self._revocations
+        revocations.follow()
+        return (
+            permit.edition == revocations.edition
+            and permit.after <= wall < permit.until
+            and (permit.verdict is None or self._cache.sure(permit.verdict))
+        )
 
     async def admit(self, token: Token, session: Session | None) -> Decision:
         """Judge a token that comes in to begin a session.
@@ -263,10 +304,13 @@ class Access:
         mac.update(token.text.encode("ascii"))
         return mac.digest()
 
-    def _known_key(self, token: Token) -> bytes:
-        if len(self._keys) >= KEYS_KNOWN:
-            self._keys.clear()
-        key = self._keys[token.fingerprint] = self._key(token)
+    def _known_key(self, session: Session) -> bytes:
+        key = self._keys.get(session.fingerprint)
+        if key is None:
+            assert session.token is not None, "a ticket has no verdict"
+            if len(self._keys) >= KEYS_KNOWN:
+                self._keys.clear()
+            key = self._keys[session.fingerprint] = self._key(session.token)
         return key
 
 

@@ -156,7 +156,8 @@ def make_app(
     app[LIMITS] = parts.limits
     app[WATCHER] = watcher = _watcher(settings, parts, clocks, meet)
     if _has_fast_door(settings):
-        app[HOT] = _hot_reads(parts, watch.access_log, settings.server.keepalive_timeout)
+        keepalive = settings.server.keepalive_timeout
+        app[HOT] = _hot_reads(parts, watch.access_log, clocks.wall, keepalive)
     works = [watcher.run] if settings.site.reload else []
     app.on_shutdown.append(parts.sign_in.stop)
     app.cleanup_ctx.append(partial(_lifetime, parts, watch, state.revocations, works))
@@ -395,11 +396,14 @@ def _has_fast_door(settings: Settings) -> bool:
     return server.fast_door and not settings.tracing.enabled and not server.prefix
 
 
-def _hot_reads(parts: Parts, log: AccessLog, keepalive_timeout: float) -> HotReads:
+def _hot_reads(
+    parts: Parts, log: AccessLog, wall: Callable[[], float], keepalive_timeout: float
+) -> HotReads:
     """The fast door's share: the same rooms as the corridor's."""
     current = parts.current
     return HotReads(
         build=lambda: current.build,
+        wall=wall,
         access=parts.access,
         seal=parts.seal,
         reader=parts.reader,

@@ -25,6 +25,10 @@ REFUSALS = 10_000
 REFRESH_PAUSE = 5.0
 """Seconds between attempts to refresh one verdict ahead of its end."""
 
+SURE_SECONDS = 60.0
+"""Seconds that a verdict may be used without a look at it: its place among those that were used
+lately is that old at most."""
+
 STALE_LIMIT = 300.0
 """Seconds that a verdict may be used past its end at most, whatever the settings say."""
 
@@ -48,11 +52,15 @@ class Verdict:
         return self.active and (self.expires is None or wall < self.expires)
 
 
-@dataclass(slots=True)
-class _Entry:
+@dataclass(slots=True, eq=False)
+class Remembered:
+    """A verdict in the cache."""
+
     verdict: Verdict
     deadline: float
     refresh_at: float
+    sure_until: float = -math.inf
+    """Until then it needs no other look; in the past for one that is not in the cache any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,18 +114,34 @@ class VerdictCache:
         Where the verdict nears its end, `refresh` is asked in the background, so that nobody waits
         when it ends. A refresh that fails leaves the verdict as it is.
         """
+        found = self.look(key, refresh)
+        return None if found is None else found.verdict
+
+    def look(self, key: bytes, refresh: Ask | None = None) -> Remembered | None:
+        """The same, with what `sure` needs to know."""
         now = self._clock()
         entry = self._good.get(key)
         if entry is None or now >= entry.deadline or not entry.verdict.good_at(self._wall()):
             entry = self._refused.get(key)
             if entry is None or now >= entry.deadline:
                 return None
-        elif now >= entry.refresh_at and refresh is not None and key not in self._flights:
-            entry.refresh_at = now + REFRESH_PAUSE
-            self._refreshes += 1
-            self._flight(key, refresh)
+        else:
+            if now >= entry.refresh_at and refresh is not None and key not in self._flights:
+                entry.refresh_at = now + REFRESH_PAUSE
+                self._refreshes += 1
+                self._flight(key, refresh)
+            entry.sure_until = min(entry.deadline, entry.refresh_at, now + SURE_SECONDS)
         self._hits += 1
-        return entry.verdict
+        return entry
+
+    def sure(self, entry: Remembered) -> bool:
+        """Whether a yes that was found by `look` holds without another, but for its own expiry by
+        the wall clock. It may not: it was replaced or dropped, is to be asked about anew, or was
+        not looked at for long."""
+        if self._clock() < entry.sure_until:
+            self._hits += 1
+            return True
+        return False
 
     def stale(self, key: bytes) -> Verdict | None:
         """A yes that has run out no longer than `stale_if_error` ago and names no earlier end."""
@@ -180,7 +204,7 @@ class VerdictCache:
         age = max(0.0, wall - verdict.asked)
         if not verdict.active:
             self._good.drop(key)
-            self._refused.put(key, _Entry(verdict, now + self._negative_ttl - age, now))
+            self._refused.put(key, Remembered(verdict, now + self._negative_ttl - age, now))
             return
         life = self._ttl * (1 - JITTER * self._uniform())
         left, refresh_in = life - age, life * self._refresh_ahead - age
@@ -189,7 +213,7 @@ class VerdictCache:
         if not self._refresh_ahead:
             refresh_in = math.inf
         self._refused.drop(key)
-        self._good.put(key, _Entry(verdict, now + left, now + refresh_in))
+        self._good.put(key, Remembered(verdict, now + left, now + refresh_in))
 
     def statistics(self) -> CacheStatistics:
         """For whoever keeps metrics."""
@@ -211,31 +235,36 @@ def _retrieved(flight: asyncio.Task[Verdict]) -> None:
 
 
 class _Shelf:
-    """Entries by key; when full, the one used longest ago goes."""
+    """Entries by key; when full, the one used longest ago goes. Nobody is sure of one that went."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
+        self._entries: OrderedDict[bytes, Remembered] = OrderedDict()
         self.evictions = 0
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def get(self, key: bytes) -> _Entry | None:
+    def get(self, key: bytes) -> Remembered | None:
         entry = self._entries.get(key)
         if entry is not None:
             self._entries.move_to_end(key)
         return entry
 
-    def put(self, key: bytes, entry: _Entry) -> None:
+    def put(self, key: bytes, entry: Remembered) -> None:
+        self.drop(key)
         self._entries[key] = entry
-        self._entries.move_to_end(key)
         if len(self._entries) > self._limit:
-            self._entries.popitem(last=False)
+            _, oldest = self._entries.popitem(last=False)
+            oldest.sure_until = -math.inf
             self.evictions += 1
 
     def drop(self, key: bytes) -> None:
-        self._entries.pop(key, None)
+        entry = self._entries.pop(key, None)
+        if entry is not None:
+            entry.sure_until = -math.inf
 
     def clear(self) -> None:
+        for entry in self._entries.values():
+            entry.sure_until = -math.inf
         self._entries.clear()

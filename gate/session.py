@@ -30,9 +30,6 @@ _MAX_AGE_DIGITS = len(str(LONGEST))
 FUTURE_SECONDS = 60
 """A cookie that claims to be younger than this is from a wrong clock or a forger: no session."""
 
-RAW_REMEMBERED = 20_000
-"""Cookie headers remembered as they came."""
-
 _KEY = "docs-gate"
 
 
@@ -50,7 +47,6 @@ class SessionSeal:
         self, settings: SessionSettings, keys: Sequence[bytes], clock: Callable[[], float]
     ) -> None:
         self._seal = Seal(keys)
-        self._raw: dict[bytes, Session] = {}
         self._settings = settings
         self._clock = clock
         self.name = f"__Host-{settings.cookie_name}"
@@ -107,6 +103,11 @@ class SessionSeal:
         """Whether half the idle time has gone, so that a page view renews the cookie."""
         return self._clock() - session.renewed >= self._settings.idle_timeout / 2
 
+    def untouched(self, session: Session) -> tuple[float, float]:
+        """Between which times the session is alive and not to be renewed, Unix time."""
+        half_idle = session.renewed + self._settings.idle_timeout / 2
+        return _earliest(session), min(self.end(session), half_idle)
+
     def renewed(self, session: Session) -> Session:
         """The same session, seen now."""
         return replace(session, renewed=self._now())
@@ -125,21 +126,11 @@ class SessionSeal:
         cookies = headers.getall("Cookie", ())
         return self.open("; ".join(cookies)) if cookies else None
 
-    def known(self, cookie_header: bytes) -> Session | None:
-        """The session in the bytes of a Cookie header, where it was opened before: nothing is
-        unsealed, and nothing parsed twice."""
-        session = self._raw.get(cookie_header)
-        if session is None:
-            sealed = self._sealed_value(cookie_header.decode("utf-8", "surrogateescape"))
-            session = None if sealed is None else self._seal.known(sealed)
-            if session is None:
-                return None
-            if len(self._raw) >= RAW_REMEMBERED:
-                self._raw.clear()
-            self._raw[cookie_header] = session
-        if max(session.issued, session.renewed) > self._clock() + FUTURE_SECONDS:
-            return None
-        return session
+    def known(self, cookie_header: str) -> Session | None:
+        """The session in a Cookie header where it was opened before: nothing is unsealed."""
+        sealed = self._sealed_value(cookie_header)
+        session = None if sealed is None else self._seal.known(sealed)
+        return None if session is None or self._is_of_the_future(session) else session
 
     def open(self, cookie_header: str | None) -> Session | None:
         """The session in a Cookie header, or None. It may have run out: ask `alive`."""
@@ -153,7 +144,7 @@ class SessionSeal:
         return session
 
     def _is_of_the_future(self, session: Session) -> bool:
-        return max(session.issued, session.renewed) > self._clock() + FUTURE_SECONDS
+        return self._clock() < _earliest(session)
 
     def _sealed_value(self, header: str) -> str | None:
         if ";" not in header and header.startswith(self._start):
@@ -165,6 +156,10 @@ class SessionSeal:
         ]
         # two of one name: somebody else's, or planted; which is meant cannot be known
         return values[0] if len(values) == 1 else None
+
+
+def _earliest(session: Session) -> float:
+    return max(session.issued, session.renewed) - FUTURE_SECONDS
 
 
 class SessionStorage(aiohttp_session.AbstractStorage):

@@ -59,19 +59,19 @@ class Watch:
         spans: "Spans | None",
         clocks: Clocks,
     ) -> None:
-        counts, problems = RequestCounts(), Problems(clocks.wall)
+        problems = Problems(clocks.wall)
         self.access_log = AccessLog(
             settings.log,
             output,
             secret=secret,
-            counts=counts,
+            counts=RequestCounts(),
             problems=problems,
             spans=spans,
             clock=clocks.wall,
         )
         alone = settings.server.workers == 1
         self.monitor = Monitor(
-            _sources(rooms, counts, output),
+            _sources(rooms, self.access_log, output),
             problems,
             wall=clocks.wall,
             snapshots=None if alone else Snapshots(settings.server.state_dir / SNAPSHOTS),
@@ -94,10 +94,10 @@ class Watch:
         return own
 
 
-def _sources(rooms: Watched, counts: RequestCounts, output: Output) -> list[collector.Source]:
+def _sources(rooms: Watched, answers: AccessLog, output: Output) -> list[collector.Source]:
     """Where each of the metrics comes from."""
     sources: list[collector.Source] = [
-        lambda: collector.of_requests(counts.statistics()),
+        lambda: collector.of_requests(answers.statistics()),
         lambda: collector.of_verifications(rooms.verifications.statistics()),
         lambda: collector.of_breaker(rooms.breaker),
         lambda: collector.of_cache(rooms.cache.statistics()),

@@ -4,55 +4,48 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from aiohttp.helpers import rfc822_formatted_time
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from gate.access import Access
+from gate.access import Access, Permit
 from gate.admission import RecentIntakes
-from gate.door.reading import (
-    ACCEPT_ENCODING,
-    CONNECTION,
-    COOKIE,
-    DEST,
-    FORWARDED_FOR,
-    HOST,
-    IF_NONE_MATCH,
-    MODE,
-    REQUEST_ID,
-    SITE,
-    USER_AGENT,
-    Reading,
-)
+from gate.door.reading import COMMON, Reading, Values
 from gate.headers import ResponseHeaders
 from gate.intake import OWN, Reader, Target, target_of
 from gate.manner import Manner
 from gate.observe.access_log import AccessLog, Line
-from gate.proxies import Asker, Proxies, is_host
-from gate.scope import Scope, new_request_id, request_id
+from gate.outcome import Outcome
+from gate.proxies import Proxies, is_host
+from gate.scope import new_request_id, request_id
 from gate.serving import not_modified
 from gate.session import SessionSeal
 from gate.site.current import Build
-from gate.site.index import Entry, Site, Variant
-from gate.site.negotiation import none_match
-from gate.site.policies import Policies
+from gate.site.index import Entry, Variant
+from gate.site.negotiation import acceptable, none_match
 from gate.site.policy import Headers as PolicyHeaders
 
 PREPARED: Final = 20_000
-"""Header blocks kept; a site's pages in every coding, with 200 and 304."""
+"""Answers kept; a site's pages in every coding."""
 
 TARGETS: Final = 20_000
 """Request targets whose meaning is remembered, as they are spelt."""
 
-_FORWARDING: Final = ("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "Forwarded")
-"""In the order of their fields."""
+CLIENTS: Final = 4096
+"""Ways to ask that are remembered: addresses, browsers, and what they load."""
 
-_DATE = b"\0date\0"
+PERMITS: Final = 100_000
+"""Cookies remembered with the decision about them, about a kilobyte each."""
+
+_ALLOWED: Final = Outcome.ALLOWED.value
+_PUBLIC: Final = Outcome.PUBLIC.value
+_DATE: Final = b"\0date\0"
 
 
 class HotReads:
-    """What is common to all connections. `keepalive_timeout` is in seconds."""
+    """What is common to all connections. `keepalive_timeout` is in seconds, `wall` the clock of
+    time limits outside this process, Unix time in seconds."""
 
     def __init__(
         self,
@@ -66,149 +59,235 @@ class HotReads:
         recent: RecentIntakes,
         headers: ResponseHeaders,
         log: AccessLog,
+        wall: Callable[[], float],
         keepalive_timeout: float,
     ) -> None:
         self.keepalive_timeout = keepalive_timeout
-        self._build = build
         self._access = access
         self._seal = seal
-        self._reader = reader
-        self._proxies = proxies
         self._recent = recent
-        self._headers = headers
+        self._embeds = headers.embeds
         self._log = log
+        self._wall = wall
         self._reading = Reading()
+        self._targets = _Targets(build, reader)
+        self._answers = _Answers(headers)
+        self._clients = _Clients(proxies, manner)
         self._cookie_name = seal.name.encode("ascii")
-        self._known_site: Site | None = None
-        self._targets: dict[bytes, tuple[Target, Entry]] = {}
-        self._blocks: OrderedDict[tuple[int, int], _Block] = OrderedDict()
-        self._unwelcome = lru_cache(maxsize=512)(
-            lambda site, mode, dest: manner.unwelcome(_fetch_headers(site, mode, dest)) is not None
-        )
-        self._asker = lru_cache(maxsize=4096)(self._told_by)
+        self._permits: OrderedDict[bytes | None, Permit] = OrderedDict()
+        self._second, self._date = -1, b""
 
     def answer(self, head: bytes, peer: str, scheme: str) -> list[bytes] | None:
         """The bytes of the answer to the request `head`, already in the log; None where aiohttp
         has to answer."""
         begun = time.perf_counter()
-        reading = self._reading
-        method = reading.read(head)
-        if method is None:
+        request = self._reading.read(head)
+        if request is None:
             return None
-        found = self._found(reading.url)
-        if found is None:
+        method, url, common, cookie, condition, stated_id = request
+        found = self._targets.of(url)
+        client = self._clients.of(peer, scheme, common)
+        if found is None or client is None or (client.unwelcome and not found.entry.public):
             return None
-        target, entry, policies = found
-        fields = reading.fields
-        asker = self._asker(peer, scheme, fields[HOST], *fields[FORWARDED_FOR:CONNECTION])
-        if asker is None:
-            return None
-        if not entry.public and self._unwelcome(fields[SITE], fields[MODE], fields[DEST]):
-            return None
-        cookie = fields[COOKIE]
-        session = None if cookie is None else self._seal.known(cookie)
-        if session is None and cookie is not None and self._cookie_name in cookie:
-            return None  # not opened yet, or never to be
-        decision = self._access.at_once(session, public=entry.public)
-        if decision is None or (entry.page and decision.session is not None):
-            return None  # nothing to say yet, or a cookie to renew
-        variant = entry.choose(_text_or_none(fields[ACCEPT_ENCODING]))
-        policy = policies.of(entry)
-        if variant.body is None or policy is None:
-            return None
-        if self._headers.embeds and (not entry.page or fields[IF_NONE_MATCH] is not None):
-            return None  # then it matters how the request was made
-        condition = fields[IF_NONE_MATCH]
-        fresh = condition is not None and none_match(_text(condition), variant.etag)
-        stated = fields[REQUEST_ID]
-        scope = Scope(
-            target.path,
-            asker.address,
-            asker.scheme,
-            asker.host,
-            begun,
-            new_request_id()
-            if stated is None
-            else request_id((_text(stated),), trusted=asker.trusted),
-            outcome=decision.outcome,
-            subject=decision.subject,
-        )
-        agent = _text(fields[USER_AGENT])
-        if session is not None:
-            self._recent.take(asker.address, agent, target)
-        return self._sent(method, variant, policy, scope, agent, 304 if fresh else 200)
-
-    def _sent(
-        self,
-        method: bytes,
-        variant: Variant,
-        policy: PolicyHeaders,
-        scope: Scope,
-        agent: str,
-        status: int,
-    ) -> list[bytes]:
-        block = self._block(variant, policy, status)
-        body = variant.body if status == 200 and method == b"GET" else b""
-        assert body is not None, "only what is in memory is hot"
-        assert scope.outcome is not None
-        now = self._log.now()
+        wall = self._wall()
+        permit = self._permits.get(cookie)
+        if permit is None or not self._access.holds(permit, wall):
+            decided = self._decide(cookie, found.entry, wall)
+            if decided is None:
+                return None
+            outcome, subject, is_session = decided
+        else:
+            outcome, subject, is_session = _ALLOWED, permit.subject, True
+        answer = found.answers.get(client.codings) or self._prepare(found, client)
+        if answer is None or (self._embeds and (condition or not found.entry.page)):
+            return None  # not in memory, or it matters how the request was made
+        if is_session:
+            self._recent.take(client.address, client.agent, found.target)
+        if condition is None or not none_match(_text(condition), answer.etag):
+            status, before, after, body = 200, answer.before, answer.after, answer.body
+        else:
+            status, before, after, body = 304, answer.before_304, answer.after_304, b""
+        if method == b"HEAD":
+            body = b""
+        if (second := int(wall)) != self._second:
+            self._second, self._date = second, rfc822_formatted_time().encode("ascii")
         self._log.note(
             Line(
-                now,
-                scope,
+                wall,
                 "GET" if method == b"GET" else "HEAD",
-                agent,
+                found.target.path,
+                client.scheme,
+                client.address,
+                client.agent,
                 status,
                 len(body),
-                scope.outcome.value,
-                scope.subject,
-                (time.perf_counter() - scope.begun) * 1000,
+                outcome,
+                subject,
+                new_request_id() if stated_id is None else client.request_id(stated_id),
+                (time.perf_counter() - begun) * 1000,
             )
         )
-        return [block.before, _date(int(time.time())), block.after, body]
+        return [before, self._date, after, body]
 
-    def _found(self, url: bytes) -> tuple[Target, Entry, Policies] | None:
-        """What a request target means, by the spelling that came."""
-        build = self._build()
-        site = build.site
-        if site is not self._known_site:
-            self._known_site, self._targets = site, {}
-        found = self._targets.get(url)
-        if found is None:
-            target = target_of(url.decode("ascii", "surrogateescape"))
-            if target is None or target.path.startswith(OWN):
-                return None
-            entry = site.lookup(target.path)
-            if not isinstance(entry, Entry) or self._reader.query_tokens(target.query):
-                return None
-            if len(self._targets) >= TARGETS:
-                self._targets.clear()
-            found = self._targets[url] = (target, entry)
-        return (*found, build.policies)
-
-    def _told_by(
-        self, peer: str, scheme: str, host: bytes | None, *forwarding: bytes | None
-    ) -> Asker | None:
-        """Who asks; None where the Host header names none, or there is none."""
-        if host is None or not is_host(_text(host)):
+    def _decide(
+        self, cookie: bytes | None, entry: Entry, wall: float
+    ) -> tuple[str, str | None, bool] | None:
+        """Outcome, subject, and whether there is a session; None where it takes more than memory to
+        decide, or the cookie is to be renewed."""
+        session = None
+        if cookie is not None and self._cookie_name in cookie:
+            permit = self._permits.pop(cookie, None)
+            if permit is None:
+                session = self._seal.known(_text(cookie))
+            elif permit.after <= wall:
+                session = permit.session
+            if session is None:
+                return None  # not opened yet, or never to be
+        decided = self._access.at_once(session, public=entry.public)
+        if decided is None:
             return None
-        headers = CIMultiDict({"Host": _text(host)})
-        for name, value in zip(_FORWARDING, forwarding, strict=True):
-            if value is not None:
-                headers[name] = _text(value)
-        return self._proxies.asker(peer, CIMultiDictProxy(headers), scheme=scheme)
+        decision, permit = decided
+        if entry.page and decision.session is not None:
+            return None
+        if permit is not None:
+            self._permits[cookie] = permit
+            if len(self._permits) > PERMITS:
+                self._permits.popitem(last=False)
+        return decision.outcome.value, decision.subject, session is not None
 
-    def _block(self, variant: Variant, policy: PolicyHeaders, status: int) -> "_Block":
-        key = (id(variant), status)
-        block = self._blocks.get(key)
-        if block is None or block.variant is not variant or block.policy is not policy:
-            block = self._blocks[key] = self._prepare(variant, policy, status)
-            if len(self._blocks) > PREPARED:
-                self._blocks.popitem(last=False)
-        return block
+    def _prepare(self, found: "_Found", client: "_Client") -> "_Answer | None":
+        variant, policy = found.entry.best(client.codings), found.build.policies.of(found.entry)
+        if variant.body is None or policy is None:
+            return None
+        answer = found.answers[client.codings] = self._answers.of(variant, policy)
+        return answer
 
-    def _prepare(self, variant: Variant, policy: PolicyHeaders, status: int) -> "_Block":
-        """What aiohttp would make of the same response, in the same order."""
+
+class _Found(NamedTuple):
+    """What a request target means."""
+
+    build: Build
+    target: Target
+    entry: Entry
+    answers: "dict[tuple[str, ...], _Answer]"
+    """By the codings that a client accepts."""
+
+
+class _Targets:
+    """The meanings of request targets, by the spelling that came."""
+
+    def __init__(self, build: Callable[[], Build], reader: Reader) -> None:
+        self._build = build
+        self._reader = reader
+        self._of: tuple[Build, int] | None = None
+        self._known: dict[bytes, _Found] = {}
+
+    def of(self, url: bytes) -> _Found | None:
+        """None where no file in the index is meant."""
+        build = self._build()
+        if self._of != (build, build.policies.edition):
+            self._of, self._known = (build, build.policies.edition), {}
+        return self._known.get(url) or self._look_up(url, build)
+
+    def _look_up(self, url: bytes, build: Build) -> _Found | None:
+        target = target_of(url.decode("ascii", "surrogateescape"))
+        if target is None or target.path.startswith(OWN):
+            return None
+        entry = build.site.lookup(target.path)
+        if not isinstance(entry, Entry) or self._reader.query_tokens(target.query):
+            return None
+        if len(self._known) >= TARGETS:
+            self._known.clear()
+        found = self._known[url] = _Found(build, target, entry, {})
+        return found
+
+
+class _Client(NamedTuple):
+    """Who asks and how, as far as it does not change from one request to the next."""
+
+    address: str
+    scheme: str
+    trusted: bool
+    agent: str
+    codings: tuple[str, ...]
+    """Those that are accepted, best first."""
+    unwelcome: bool
+    """Whether what is not public is refused to a request that is made like this."""
+
+    def request_id(self, stated: bytes) -> str:
+        return request_id((_text(stated),), trusted=self.trusted)
+
+
+class _Clients:
+    """Clients, by the headers that their requests have in common."""
+
+    _NAMES = tuple(name.decode("ascii") for name in COMMON)
+
+    def __init__(self, proxies: Proxies, manner: Manner) -> None:
+        self._proxies = proxies
+        self._manner = manner
+        self.of = lru_cache(maxsize=CLIENTS)(self._of)
+
+    def _of(self, peer: str, scheme: str, common: Values) -> _Client | None:
+        """None for one whose requests the other door answers."""
+        headers = CIMultiDictProxy(
+            CIMultiDict(
+                (name, _text(value))
+                for name, value in zip(self._NAMES, common, strict=True)
+                if value is not None
+            )
+        )
+        connection = headers.get("Connection", "keep-alive")
+        if connection.lower() != "keep-alive" or not is_host(headers.get("Host", "")):
+            return None
+        asker = self._proxies.asker(peer, headers, scheme=scheme)
+        return _Client(
+            asker.address,
+            asker.scheme,
+            asker.trusted,
+            headers.get("User-Agent", ""),
+            acceptable(headers.get("Accept-Encoding")),
+            self._manner.unwelcome(headers) is not None,
+        )
+
+
+class _Answer(NamedTuple):
+    """The bytes of 200 and of 304, around their date, and what they were made of."""
+
+    variant: Variant
+    policy: PolicyHeaders
+    etag: str
+    body: bytes
+    before: bytes
+    after: bytes
+    before_304: bytes
+    after_304: bytes
+
+
+class _Answers:
+    """Answers, made once for every file in every coding, however it is asked for."""
+
+    def __init__(self, headers: ResponseHeaders) -> None:
+        self._headers = headers
+        self._made: OrderedDict[int, _Answer] = OrderedDict()
+
+    def of(self, variant: Variant, policy: PolicyHeaders) -> _Answer:
+        """The answer with a file that is in memory."""
+        answer = self._made.get(id(variant))
+        if answer is None or answer.variant is not variant or answer.policy is not policy:
+            answer = self._made[id(variant)] = self._make(variant, policy)
+            if len(self._made) > PREPARED:
+                self._made.popitem(last=False)
+        return answer
+
+    def _make(self, variant: Variant, policy: PolicyHeaders) -> _Answer:
+        assert variant.body is not None, "only what is in memory is hot"
+        with_file, without = (self._block(variant, policy, status) for status in (200, 304))
+        return _Answer(variant, policy, variant.etag, variant.body, *with_file, *without)
+
+    def _block(self, variant: Variant, policy: PolicyHeaders, status: int) -> tuple[bytes, bytes]:
+        """What aiohttp would make of the same response, in the same order, before and after the
+        date."""
         headers = CIMultiDict(variant.headers if status == 200 else not_modified(variant))
         headers.update(policy)
         if status == 200:
@@ -219,41 +298,9 @@ class HotReads:
         reason = "OK" if status == 200 else "Not Modified"
         lines = [f"HTTP/1.1 {status} {reason}", *(f"{name}: {headers[name]}" for name in headers)]
         before, after = ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8").split(_DATE)
-        return _Block(variant, policy, before, after)
+        return before, after
 
 
-class _Block:
-    """A header block around its date. What it was made of is kept, so that it is known anew."""
-
-    __slots__ = ("after", "before", "policy", "variant")
-
-    def __init__(
-        self, variant: Variant, policy: PolicyHeaders, before: bytes, after: bytes
-    ) -> None:
-        self.variant = variant
-        self.policy = policy
-        self.before = before
-        self.after = after
-
-
-def _text(value: bytes | None) -> str:
+def _text(value: bytes) -> str:
     # as aiohttp decodes them
-    return "" if value is None else value.decode("utf-8", "surrogateescape")
-
-
-def _text_or_none(value: bytes | None) -> str | None:
-    return None if value is None else _text(value)
-
-
-@lru_cache(maxsize=2)
-def _date(second: int) -> bytes:
-    return rfc822_formatted_time().encode("ascii")
-
-
-def _fetch_headers(
-    site: bytes | None, mode: bytes | None, dest: bytes | None
-) -> CIMultiDictProxy[str]:
-    names = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": mode, "Sec-Fetch-Dest": dest}
-    return CIMultiDictProxy(
-        CIMultiDict({name: _text(value) for name, value in names.items() if value is not None})
-    )
+    return value.decode("utf-8", "surrogateescape")

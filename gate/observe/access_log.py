@@ -21,9 +21,10 @@ from aiohttp.abc import AbstractAccessLogger
 
 from gate.config.settings import LogSettings
 from gate.observe.problems import Problems
-from gate.observe.requests import RequestCounts
+from gate.observe.requests import RequestCounts, RequestStatistics
 from gate.outcome import Outcome
 from gate.scope import Scope, scope_of
+from gate.trace import Trace
 
 FLUSH_SECONDS = 0.05
 """Lines are handed to the writer in batches: waking its thread costs more than a line."""
@@ -47,14 +48,24 @@ class Line(NamedTuple):
     the subject is told as the settings say."""
 
     time: float
-    scope: Scope
+    """When it was answered, Unix time in seconds."""
     method: str
+    path: str
+    scheme: str
+    address: str
     agent: str
     status: int
     size: int
     outcome: str
     subject: str | None
+    request_id: str
     duration_ms: float
+    verify_ms: float | None = None
+    trace: Trace | None = None
+
+
+Told = Callable[[str], str | None]
+"""How a subject is told."""
 
 
 class Output(Protocol):
@@ -98,9 +109,9 @@ class AccessLog:
         self._problems = problems
         self._spans = spans
         self._wanted = settings.access
-        self._format = _json_line if settings.format == "json" else _console_line
+        self._format = _json_lines if settings.format == "json" else _console_lines
         self._subject = lru_cache(maxsize=4096)(_subject_rule(settings.subject, secret))
-        self._batch: list[str] = []
+        self._batch: list[Line] = []
 
     def response(
         self, request: web.BaseRequest, response: web.StreamResponse, seconds: float
@@ -110,42 +121,51 @@ class AccessLog:
         self.note(
             Line(
                 self._clock(),
-                scope,
                 request.method,
+                scope.path,
+                scope.scheme,
+                scope.address,
                 request.headers.get("User-Agent", ""),
                 response.status,
                 _body_size(request, response),
                 (scope.outcome or outcome_of_status(response.status)).value,
                 scope.subject,
+                scope.request_id,
                 _milliseconds(scope, seconds),
+                scope.verify_ms,
+                scope.trace,
             )
         )
 
-    def now(self) -> float:
-        """Unix time in seconds, by the clock that lines are stamped with."""
-        return self._clock()
-
     def note(self, line: Line) -> None:
         """Whoever answered says what is to be told of it."""
-        self._counts.note(line.outcome, line.status, line.duration_ms / 1000)
-        scope = line.scope
-        if line.status >= 500:
-            path = _told_path(scope.path)
-            self._problems.answered(line.status, line.outcome, path, scope.request_id)
-        if self._spans is not None and scope.trace is not None:
-            self._spans.answered(line)
-        if not self._wanted:
-            return
-        subject = None if line.subject is None else self._subject(line.subject)
         if not self._batch:
             asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
-        self._batch.append(self._format(line, subject))
+        self._batch.append(line)
+        if line.status >= 500:
+            path = _told_path(line.path)
+            self._problems.answered(line.status, line.outcome, path, line.request_id)
+        if self._spans is not None and line.trace is not None:
+            self._spans.answered(line)
 
     def flush(self) -> None:
-        """Hand over the lines made so far."""
-        if self._batch:
-            lines, self._batch = self._batch, []
-            self._writer.write("".join(lines).encode("utf-8", "backslashreplace"), len(lines))
+        """Count the responses of the last moments, and hand over their lines: many at once cost
+        less than one after the other."""
+        if not self._batch:
+            return
+        batch, self._batch = self._batch, []
+        self._counts.note(
+            [(line.outcome, line.status) for line in batch],
+            [line.duration_ms / 1000 for line in batch],
+        )
+        if self._wanted:
+            lines = self._format(batch, self._subject)
+            self._writer.write(lines.encode("utf-8", "backslashreplace"), len(batch))
+
+    def statistics(self) -> RequestStatistics:
+        """Counts of the responses, for whoever keeps metrics."""
+        self.flush()
+        return self._counts.statistics()
 
     def logger_class(self) -> type[AbstractAccessLogger]:
         """The class that aiohttp wants: it makes one object for every connection."""
@@ -229,29 +249,51 @@ def _json_request(method: str, path: str, address: str, agent: str) -> str:
     )
 
 
-def _json_line(line: Line, subject: str | None) -> str:
-    time, scope, method, agent, status, size, outcome, _, duration_ms = line
-    verify_ms, trace = scope.verify_ms, scope.trace
+def _json_lines(batch: list[Line], told: Told) -> str:
+    stamps = Timestamps()
+    return "".join([_json_line(line, told, stamps.of(line.time)) for line in batch])
+
+
+def _json_line(line: Line, told: Told, timestamp: str) -> str:
+    (
+        _, method, path, _, address, agent, status, size, outcome, reader, request_id, duration_ms,
+        verify_ms, trace,
+    ) = line  # fmt: skip
+    subject = None if reader is None else told(reader)
     return (
-        f'{{"timestamp":"{_timestamp(time)}"'
-        f",{_json_request(method, scope.path, scope.address, agent)}"
+        f'{{"timestamp":"{timestamp}"'
+        f",{_json_request(method, path, address, agent)}"
         f',"http.response.status_code":{status}'
         f',"http.response.body.size":{size}'
         f',"gate.outcome":"{outcome}"'
-        + (f',"gate.subject":{_quote(subject)}' if subject is not None else "")
-        + (f',"gate.verify_ms":{verify_ms:.1f}' if verify_ms is not None else "")
-        + (f',"trace_id":"{trace.trace_id}","span_id":"{trace.span_id}"' if trace else "")
-        + f',"request.id":"{scope.request_id}","duration_ms":{duration_ms:.2f}}}\n'
+        f"{'' if subject is None else _json_subject(subject)}"
+        f"{'' if verify_ms is None and trace is None else _json_rare(verify_ms, trace)}"
+        f',"request.id":"{request_id}","duration_ms":{duration_ms:.2f}}}\n'
     )
 
 
-def _console_line(line: Line, subject: str | None) -> str:
-    verify_ms, method = line.scope.verify_ms, _told_method(line.method)
+def _json_rare(verify_ms: float | None, trace: Trace | None) -> str:
+    asked = "" if verify_ms is None else f',"gate.verify_ms":{verify_ms:.1f}'
+    return asked + (f',"trace_id":"{trace.trace_id}","span_id":"{trace.span_id}"' if trace else "")
+
+
+@lru_cache(maxsize=4096)
+def _json_subject(subject: str) -> str:
+    return f',"gate.subject":{_quote(subject)}'
+
+
+def _console_lines(batch: list[Line], told: Told) -> str:
+    return "".join([_console_line(line, told) for line in batch])
+
+
+def _console_line(line: Line, told: Told) -> str:
+    subject = None if line.subject is None else told(line.subject)
+    verify_ms, method = line.verify_ms, _told_method(line.method)
     moment = datetime.fromtimestamp(line.time).strftime("%H:%M:%S")
     asked = "" if verify_ms is None else f"  asked the verify API: {verify_ms:.0f} ms"
     who = f"  {_visible(subject)}" if subject else ""
-    noted = f"  request {line.scope.request_id}" if line.status >= 500 else ""
-    path = _visible(_told_path(line.scope.path))
+    noted = f"  request {line.request_id}" if line.status >= 500 else ""
+    path = _visible(_told_path(line.path))
     return (
         f"{moment}  {line.status}  {line.outcome:<11} {method:<4} {path}"
         f"  {line.duration_ms:.1f} ms{who}{asked}{noted}\n"
@@ -263,12 +305,22 @@ def _visible(text: str) -> str:
     return text if text.isprintable() else _quote(text)
 
 
+class Timestamps:
+    """RFC 3339 with milliseconds, in UTC; what comes in the same millisecond is told the same."""
+
+    def __init__(self) -> None:
+        self._last, self._text = -1, ""
+
+    def of(self, now: float) -> str:
+        """The text of a Unix time in seconds."""
+        millisecond = int(now * 1000)
+        if millisecond != self._last:
+            second, thousandth = divmod(millisecond, 1000)
+            self._last = millisecond
+            self._text = f"{_second(second)}.{thousandth:03d}Z"
+        return self._text
+
+
 @lru_cache(maxsize=2)
 def _second(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-
-
-def _timestamp(now: float) -> str:
-    """RFC 3339 with milliseconds, in UTC."""
-    second = int(now)
-    return f"{_second(second)}.{int((now - second) * 1000):03d}Z"

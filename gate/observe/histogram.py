@@ -62,6 +62,13 @@ class Histogram:
         self._counts[bisect_left(SECONDS, seconds)] += 1
         self._total += seconds
 
+    def note_all(self, many: list[float]) -> None:
+        """Many more."""
+        counts = self._counts
+        for seconds in many:
+            counts[bisect_left(SECONDS, seconds)] += 1
+        self._total += sum(many)
+
     def spread(self) -> Spread:
         """What it holds now."""
         return Spread(tuple(self._counts), self._total)

@@ -1,6 +1,6 @@
 """Counts of the responses, from the place where the access log gets its lines."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass
 
 from gate.observe.histogram import Histogram, Spread
@@ -16,17 +16,16 @@ class RequestStatistics:
 
 
 class RequestCounts:
-    """Counts. One note costs about a microsecond: it is on the way of every request."""
+    """Counts, many responses at once: they are on the way of every request."""
 
     def __init__(self) -> None:
-        self._by: defaultdict[tuple[str, int], int] = defaultdict(int)
+        self._by: Counter[tuple[str, int]] = Counter()
         self._durations = Histogram()
-        self._took = self._durations.note
 
-    def note(self, outcome: str, status: int, seconds: float) -> None:
-        """One response was sent, `seconds` after its request came in."""
-        self._by[outcome, status] += 1
-        self._took(seconds)
+    def note(self, answers: list[tuple[str, int]], seconds: list[float]) -> None:
+        """Responses were sent: outcome and status of each, and how long it took."""
+        self._by.update(answers)
+        self._durations.note_all(seconds)
 
     def statistics(self) -> RequestStatistics:
         """For whoever keeps metrics."""

@@ -74,15 +74,15 @@ class Spans:
 
     def answered(self, line: Line) -> None:
         """A request of a trace was answered."""
-        trace = line.scope.trace
+        trace = line.trace
         assert trace is not None, "only then"
         attributes: dict[str, AttributeValue] = {
             "http.request.method": line.method,
             "http.response.status_code": line.status,
-            "url.path": line.scope.path,
-            "url.scheme": line.scope.scheme,
+            "url.path": line.path,
+            "url.scheme": line.scheme,
             "gate.outcome": line.outcome,
-            "request.id": line.scope.request_id,
+            "request.id": line.request_id,
         }
         began = line.time - line.duration_ms / 1000
         failed = line.status >= 500

@@ -63,10 +63,13 @@ class Entry:
 
     def choose(self, accept_encoding: str | None) -> Variant:
         """The variant that suits the client best (RFC 9110, section 12.5.3)."""
-        if len(self.variants) > 1:
-            for coding in acceptable(accept_encoding):
-                if coding in self.variants:
-                    return self.variants[coding]
+        return self.best(acceptable(accept_encoding))
+
+    def best(self, codings: Sequence[str]) -> Variant:
+        """The variant in the first of these codings that there is one in."""
+        for coding in codings:
+            if coding in self.variants:
+                return self.variants[coding]
         return self.variants[IDENTITY]
 
     @property

@@ -58,6 +58,8 @@ class Policies:
         self._read: dict[str, Page] = {}  # by file
         self._asked: dict[str, asyncio.Task[Page]] = {}  # by file
         self._ending = False
+        self.edition = 0
+        """Changes where what `of` said of a file may not hold any more."""
 
     async def __aenter__(self) -> "Policies":
         self._surveying = asyncio.create_task(self.survey_aside())
@@ -102,6 +104,7 @@ class Policies:
         }
         by_path = {path: chosen[file] for file in chosen for path in self._pages[file]}
         self._known = {**self._known, **by_path}  # at once: the loop looks into it all the time
+        self.edition += 1
         self._read = {}
         longest = max(chosen, key=lambda file: size(chosen[file]))
         blocked = self._policy.blocked(pages.values())

@@ -33,12 +33,17 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._seen = 0
+        self._told = b""
         self._open()
 
     def follow(self) -> list[bytes] | None:
         """The lines that were added since the last call; None when there are none."""
-        (valid,) = _HEADER.unpack_from(self._header)
+        told = self._header[: _HEADER.size]
+        if told == self._told:
+            return None
+        (valid,) = _HEADER.unpack(told)
         if valid == self._seen:
+            self._told = told
             return None
         if valid == _MOVED:
             self.close()
@@ -47,7 +52,7 @@ class Journal:
         end = _HEADER.size + valid
         with mmap.mmap(self._file.fileno(), end, access=mmap.ACCESS_READ) as lines:
             added = lines[_HEADER.size + self._seen : end]
-        self._seen = valid
+        self._seen, self._told = valid, told
         return added.splitlines()
 
     def append(self, line: bytes) -> None:
@@ -94,7 +99,7 @@ class Journal:
             self._header = mmap.mmap(self._file.fileno(), _HEADER.size, access=mmap.ACCESS_READ)
         except OSError as error:
             raise JournalProblem(f"{self._path} cannot be written: {error.strerror}") from None
-        self._seen = 0
+        self._seen, self._told = 0, b""
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[FileIO]:

@@ -88,6 +88,8 @@ class Revocations:
         self._subjects = False
         """Whether any subject was revoked: hashing one costs as much as all else here."""
         self.announcer: Announcer | None = None
+        self.edition = 0
+        """Changes with whatever has been ended."""
         self.follow()
 
     def __len__(self) -> int:
@@ -160,6 +162,7 @@ class Revocations:
         known = self._ended.get(key)
         if known is None or revocation.at > known.at:
             self._ended[key] = revocation
+            self.edition += 1
             self._subjects = self._subjects or revocation.kind == "subject"
 
     def holding(self) -> list[Revocation]:
