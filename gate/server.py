@@ -100,7 +100,7 @@ def _work(
     logging.getLogger().handlers.clear()
     with (
         logging_to_standard_error(prepared.settings.log.level),
-        lines_to_standard_output() as output,
+        lines_to_standard_output(workers=prepared.settings.server.workers) as output,
     ):
         run(_serve_on(_up_to_date(prepared), output, doors, meet, leash, again, first=first))
 

@@ -290,6 +290,24 @@ def test_what_is_written_at_once_is_whole_lines_and_fits_into_a_pipe(length: int
     assert all(len(piece) <= 4096 or piece.count(b"\n") == 1 for piece in found)
 
 
+def test_whoever_writes_alone_writes_much_at_once(
+    pipe: Pipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes, write = [], os.write
+
+    def counted(descriptor: int, data: memoryview) -> int:
+        sizes.append(len(data))
+        return write(descriptor, data)
+
+    monkeypatch.setattr(os, "write", counted)
+    writer = LineWriter(pipe.writer, alone=True)
+    lines = b"x" * 99 + b"\n"
+    writer.write(lines * 200, 200)
+    writer.close()
+    assert sizes == [20_000]
+    assert pipe.read_all() == lines * 200
+
+
 def test_what_has_no_line_end_is_written_too() -> None:
     assert b"".join(pieces(b"x" * 5000)) == b"x" * 5000
     assert list(pieces(b"")) == []

@@ -34,6 +34,7 @@ MAX_WAITING_BYTES = 8 * 1024 * 1024
 """About 20,000 access log lines: some seconds of a busy server whose log pipe is not read."""
 
 _AT_ONCE = select.PIPE_BUF if hasattr(select, "PIPE_BUF") else 512
+_MUCH = 1024 * 1024
 
 _ExcInfo: TypeAlias = (
     tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
@@ -43,18 +44,21 @@ _ExcInfo: TypeAlias = (
 class LineWriter:
     """`write` never blocks. Call `close` at the end to write what still waits.
 
-    `tell` hears once that lines begin to be lost, and once that they are taken again; it is called
-    from any thread and must not block.
+    `alone` says that nobody else writes into the same pipe, so that much may be written at once:
+    every write costs the loop more than some lines. `tell` hears once that lines begin to be lost,
+    and once that they are taken again; it is called from any thread and must not block.
     """
 
     def __init__(
         self,
         descriptor: int,
         *,
+        alone: bool = False,
         max_waiting: int = MAX_WAITING_BYTES,
         tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._descriptor = descriptor
+        self._at_once = _MUCH if alone else _AT_ONCE
         self._max_waiting = max_waiting
         self._tell = tell
         self._lock = threading.Lock()
@@ -103,7 +107,7 @@ class LineWriter:
     def _put(self, lines: bytes) -> tuple[int, str | None]:
         """How many whole lines went out, and why not all of them."""
         whole = 0
-        for piece in pieces(lines):
+        for piece in pieces(lines, self._at_once):
             # what was broken off in the middle of a line must not run into the next one
             data = b"\n" + piece if self._torn else piece
             written, problem = _write_all(self._descriptor, data)
@@ -145,12 +149,13 @@ def _append_only(descriptor: int) -> None:
             fcntl.fcntl(descriptor, fcntl.F_SETFL, flags | os.O_APPEND)
 
 
-def pieces(lines: bytes) -> Iterator[bytes]:
+def pieces(lines: bytes, at_once: int = _AT_ONCE) -> Iterator[bytes]:
     """Whole lines, as many as a pipe takes at once: workers write into the same one, and longer
-    writes may come out in between each other (POSIX, `write`)."""
+    writes may come out in between each other (POSIX, `write`). `at_once` bytes are taken for
+    that."""
     begin = 0
     while begin < len(lines):
-        end = min(len(lines), begin + _AT_ONCE)
+        end = min(len(lines), begin + at_once)
         if end < len(lines):
             # a line that is longer than that goes alone, and may be torn
             end = lines.rfind(b"\n", begin, end) + 1 or lines.find(b"\n", end) + 1 or len(lines)
@@ -262,10 +267,21 @@ def logging_to_standard_error(level: str) -> Iterator[None]:
         writer.close()
 
 
+def _same(one: int, other: int) -> bool:
+    try:
+        return os.path.samestat(os.fstat(one), os.fstat(other))
+    except OSError:
+        return False
+
+
 @contextlib.contextmanager
-def lines_to_standard_output() -> Iterator[LineWriter]:
-    """A writer for the access log; how much of it was lost is told at the end."""
-    writer = LineWriter(STANDARD_OUTPUT, tell=partial(log.warning, "standard output: %s"))
+def lines_to_standard_output(*, workers: int = 1) -> Iterator[LineWriter]:
+    """A writer for the access log, which `workers` write; how much of it was lost is told at the
+    end."""
+    alone = workers == 1 and not _same(STANDARD_OUTPUT, STANDARD_ERROR)
+    writer = LineWriter(
+        STANDARD_OUTPUT, alone=alone, tell=partial(log.warning, "standard output: %s")
+    )
     try:
         yield writer
     finally:
