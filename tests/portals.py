@@ -129,6 +129,29 @@ def element(gate: str, *, path: str = "/", more: str = 'token-url="/token"') -> 
     )
 
 
+_HAND_MADE = """<iframe src="GATE/-/frame"></iframe><script>
+  const heard = [];
+  let port;
+  const say = (message) => port.postMessage(message);
+  const hear = ({ data }) => {
+    heard.push([data.type, data]);
+    if (data.type === "need-token") fetch("/token").then((answer) => answer.json())
+      .then(({ token }) => say({ docsGate: 1, type: "token", token }));
+  };
+  const hello = new Promise((resolve) => addEventListener("message", (event) => {
+    if (event.data.type !== "hello") return;
+    port = event.ports[0];
+    port.onmessage = hear;
+    resolve(event.origin);
+  }));
+</script>"""
+
+
+def hand_made(gate: str) -> str:
+    """HTML that speaks to the shell without the element. It waits with `say`ing welcome."""
+    return STYLE + _HAND_MADE.replace("GATE", gate)
+
+
 @contextlib.contextmanager
 def embedding(
     folder: Path, *, tls: ssl.SSLContext | None = None, **sections: dict[str, Any]

@@ -17,7 +17,7 @@ from playwright.sync_api import Frame, Page, expect
 from tests.browsers import frame_in, screenshot
 from tests.chromium import OpenPage
 from tests.drivers import started_firefox
-from tests.portals import HOUR, STYLE, Embedding, element, embedding
+from tests.portals import HOUR, STYLE, Embedding, element, embedding, hand_made
 
 INSIDE = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"}
 
@@ -453,26 +453,9 @@ def test_mount_makes_an_element_of_its_options(reader: Reader) -> None:
 # The messages
 
 
-HAND_MADE = """<iframe src="GATE/-/frame"></iframe><script>
-  const heard = [];
-  let port;
-  const say = (message) => port.postMessage(message);
-  const hello = new Promise((resolve) => addEventListener("message", (event) => {
-    if (event.data.type !== "hello") return;
-    port = event.ports[0];
-    port.onmessage = ({ data }) => {
-      heard.push([data.type, data]);
-      if (data.type === "need-token") fetch("/token").then((answer) => answer.json())
-        .then(({ token }) => say({ docsGate: 1, type: "token", token }));
-    };
-    resolve(event.origin);
-  }));
-</script>"""
-
-
 def test_unknown_messages_and_other_versions_are_ignored(reader: Reader) -> None:
     page, gate = reader.page, reader.gate
-    page.goto(reader.sites.portal.page(STYLE + HAND_MADE.replace("GATE", gate)))
+    page.goto(reader.sites.portal.page(hand_made(gate)))
     assert page.evaluate("hello") == gate
     for message in (
         {"docsGate": 2, "type": "welcome", "path": "/settings/"},
