@@ -17,6 +17,7 @@ import ssl
 import threading
 import urllib.request
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -112,6 +113,20 @@ class Log:
     def paths(self) -> set[str]:
         with self._grown:
             return {entry["url.path"] for entry in self._entries}
+
+    def counts(self) -> Counter[str]:
+        """How often each path was asked for, but for styles, scripts and images."""
+        with self._grown:
+            return self._counts()
+
+    def _counts(self) -> Counter[str]:
+        paths = (entry["url.path"] for entry in self._entries)
+        return Counter(path for path in paths if "." not in path)
+
+    def wait_for_counts(self, least: Counter[str]) -> None:
+        """Until each path was asked for at least that often."""
+        with self._grown:
+            assert self._grown.wait_for(lambda: self._counts() >= least, PATIENCE), self._counts()
 
     def wait_for(self, path: str, *outcomes: str) -> None:
         """Until the path has had these outcomes, in this order and perhaps others between."""
