@@ -24,7 +24,7 @@
     static observedAttributes = ["src", "theme"];
 
     /** A function that returns a fresh token, or a promise of one; instead of token-url. */
-    getToken = null;
+    getToken = this.getToken ?? null; // the page's own script may have been faster than this one
     /** The path of the page that the reader sees. */
     path = "/";
     pageTitle = "";
