@@ -8,7 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from aiohttp import web
@@ -373,6 +373,40 @@ def test_the_theme_follows_the_portal(reader: Reader) -> None:
     expect(body).to_have_attribute("data-md-color-scheme", "default")
 
 
+@pytest.mark.parametrize("own", ["light", "dark"])
+def test_a_portal_that_leaves_the_theme_to_the_site_again_gets_the_sites_own(
+    reader: Reader, own: Literal["light", "dark"]
+) -> None:
+    """On the page that was dressed, and on the next."""
+    body = reader.page.frame_locator("iframe").frame_locator("iframe").locator("body")
+    other = "light" if own == "dark" else "dark"
+    schemes = {"light": "default", "dark": "slate"}
+    reader.page.emulate_media(color_scheme=own)
+    reader.open()
+    expect(body).to_have_attribute("data-md-color-scheme", schemes[own])
+    for _ in range(2):
+        reader.page.evaluate("theme => docs.setAttribute('theme', theme)", other)
+        expect(body).to_have_attribute("data-md-color-scheme", schemes[other])
+        reader.follow("Getting started")
+        reader.sees("Getting started")
+        expect(body).to_have_attribute("data-md-color-scheme", schemes[other])
+        reader.page.evaluate("docs.removeAttribute('theme')")
+        expect(body).to_have_attribute("data-md-color-scheme", schemes[own])
+        reader.page.evaluate("docs.open('/')")
+        reader.sees("Docs Gate")
+        expect(body).to_have_attribute("data-md-color-scheme", schemes[own])
+
+
+def test_marks_of_light_and_dark_go_back_to_what_the_site_wrote(reader: Reader) -> None:
+    """Furo and others: an attribute on html or body, which may say "auto"."""
+    reader.open()
+    reader.site.evaluate("document.body.dataset.theme = 'auto'")
+    body = reader.page.frame_locator("iframe").frame_locator("iframe").locator("body")
+    for theme, seen in (("dark", "dark"), ("light", "light"), ("auto", "auto"), ("dark", "dark")):
+        reader.page.evaluate("theme => docs.setAttribute('theme', theme)", theme)
+        expect(body).to_have_attribute("data-theme", seen)
+
+
 def test_the_element_is_as_high_as_the_page_if_told_so(reader: Reader) -> None:
     heights = "[docs.offsetHeight, Number(heard.filter(([n]) => n === 'height').at(-1)[1].height)]"
     fits = f"(() => {{ const [own, told] = {heights}; return own === told && %s }})()"
@@ -448,6 +482,17 @@ def test_mount_makes_an_element_of_its_options(reader: Reader) -> None:
     reader.sees("Settings")
     assert reader.page.locator("iframe").get_attribute("title") == "Reading"
     assert reader.page.evaluate("docs.link()").endswith("/page?at=/settings/")
+
+
+def test_a_function_that_is_given_before_the_script_has_come_is_asked(reader: Reader) -> None:
+    """As in the handbook: the script is deferred, and the page's own runs before it."""
+    html = (
+        f'<script defer src="{reader.gate}/-/embed.js"></script>'
+        f'{STYLE}<docs-gate id="docs" src="{reader.gate}/settings/"></docs-gate>'
+        "<script>document.getElementById('docs').getToken = async () => 'TOKEN'</script>"
+    )
+    reader.page.goto(reader.sites.portal.page(html))
+    reader.sees("Settings")
 
 
 # The messages

@@ -23,6 +23,7 @@ let inner = null;
 let root = new URL("..", base); // where the site's paths begin: moves with a session in the path
 let wanted = "/"; // the page to show
 let theme = "auto";
+let own = null; // how the site looked before the portal had a say
 let cookieless = false;
 let shown = false; // whether the site was shown once
 let over = false; // signed out: nothing goes on by itself
@@ -46,7 +47,6 @@ function show(name) {
   }
   document.body.classList.toggle("open", name === "site");
 }
-
 
 // ---- the portal --------------------------------------------------------------------------------
 
@@ -378,23 +378,38 @@ function keepInside(event, doc) {
   if (link.href.startsWith(root.href)) going = "/" + link.href.slice(root.href.length);
 }
 
-/** Follow the portal's light or dark, where the site can. */
+/** Follow the portal's light or dark, where the site can; without one, as the site had it. */
 function dress() {
   page.style.colorScheme = theme === "auto" ? "" : theme;
   if (inner) inner.style.colorScheme = page.style.colorScheme;
   const doc = documentOf(inner);
-  if (!doc?.body || theme === "auto") return;
-  const material = theme === "dark" ? "slate" : "default";
-  const switches = [...doc.querySelectorAll("[data-md-component=palette] input[data-md-color-scheme]")];
-  const choice = switches.find((each) => each.dataset.mdColorScheme === material
-    && !/prefers-color-scheme\)/.test(each.dataset.mdColorMedia ?? ""));
-  if (doc.body.dataset.mdColorScheme && doc.body.dataset.mdColorScheme !== material) {
+  if (!doc?.body || theme === "auto" && !own) return;
+  own ??= lookOf(doc);
+  const scheme = theme === "dark" ? "slate" : "default";
+  paint(doc, theme === "auto" ? own : { scheme, media: null, marks: [theme, theme] });
+  if (theme === "auto") own = null;
+}
+
+/** Material's scheme, the media query that chose it, and the mark that other sites have. */
+function lookOf(doc) {
+  const { mdColorScheme: scheme, mdColorMedia: media = "" } = doc.body.dataset;
+  return { scheme, media, marks: [doc.documentElement, doc.body].map(({ dataset }) => dataset.theme) };
+}
+
+function paint(doc, { scheme, media, marks }) {
+  const now = doc.body.dataset.mdColorScheme;
+  if (now && scheme && now !== scheme) {
+    const switches = [...doc.querySelectorAll("[data-md-component=palette] input[data-md-color-scheme]")];
+    const choice = switches.find(({ dataset: { mdColorScheme, mdColorMedia = "" } }) => {
+      const byBrowser = /prefers-color-scheme\)/.test(mdColorMedia);
+      return mdColorMedia === (media ?? mdColorMedia) && (byBrowser ? media : mdColorScheme === scheme);
+    });
     if (choice) choice.click();
-    else doc.body.dataset.mdColorScheme = material;
+    else doc.body.dataset.mdColorScheme = scheme;
   }
-  for (const element of [doc.documentElement, doc.body]) {
-    if (element.dataset.theme) element.dataset.theme = theme;
-  }
+  [doc.documentElement, doc.body].forEach(({ dataset }, each) => {
+    if (dataset.theme && marks[each]) dataset.theme = marks[each];
+  });
 }
 
 /** A window of its own needs a session of its own, so it is opened by a form with a token. */
