@@ -188,8 +188,15 @@ def return_path(raw_path: str, query: str, site: Site) -> str:
     """Where the 303 after a query intake goes: the canonical path, or the same unknown path with
     its leading slashes collapsed, so that it can never name another host."""
     path = site.canonical(raw_path)
-    if path is None:
-        path = "/" + _LEADING.sub("", raw_path, count=1)
+    return with_query(here(raw_path) if path is None else path, query)
+
+
+def here(raw_path: str) -> str:
+    """A path as it came, spelt so that it can never name another host."""
+    return "/" + _LEADING.sub("", raw_path, count=1)
+
+
+def with_query(path: str, query: str) -> str:
     return f"{path}?{query}" if query else path
 
 

@@ -27,11 +27,14 @@ from gate.intake import (
     Target,
     differ,
     framed_by,
+    here,
     is_navigation,
+    is_top_level,
     known_target,
     may_take_query,
     origin_of,
     return_path,
+    with_query,
 )
 from gate.manner import Manner
 from gate.outcome import Outcome
@@ -117,6 +120,8 @@ class Guard:
             return self._answers.not_found(request, scope)
         if request.method not in SITE_METHODS:
             return self._answers.wrong_method(request, scope, SITE_METHODS)
+        if sealed is not None and is_top_level(request.headers):
+            return self._out_of_the_folder(scope, target)
         files = Files(self._current.build)
         found = files.lookup(target.path)
         public = found is not None and found.public
@@ -128,6 +133,13 @@ class Guard:
             return await self._sessions(request, taking)
         session = None if bearers else self._session(request.headers, sealed)
         return await self._read(request, scope, files, found, session, bearers)
+
+    def _out_of_the_folder(self, scope: Scope, target: Target) -> web.Response:
+        """To the same page without the credential, which a tab would show, copy and remember. It
+        was not looked at, and neither was the index: strangers learn of no page here."""
+        scope.outcome = Outcome.PUBLIC
+        rest = self._reader.without_token(target.query)
+        return self._answers.see_other(with_query(here(target.path), rest))
 
     def _session(self, headers: Headers, sealed: str | None) -> Session | None:
         return self._seal.of(headers) if sealed is None else self._paths.of(sealed, headers)

@@ -49,9 +49,9 @@ def sealed_in(folder: str) -> str:
         (fetched("same-origin", "cors", "font"), 200),
         (ASKING, 200),
         ({}, 401),
-        (fetched("none", "navigate", "document"), 401),
-        (fetched("same-origin", "navigate", "document"), 401),
-        (fetched("cross-site", "navigate", "document"), 401),
+        (fetched("none", "navigate", "document"), 303),
+        (fetched("same-origin", "navigate", "document"), 303),
+        (fetched("cross-site", "navigate", "document"), 303),
         (fetched("cross-site", "navigate", "iframe"), 401),
         (fetched("same-site", "navigate", "iframe"), 401),
         (fetched("none", "navigate", "iframe"), 401),
@@ -178,6 +178,70 @@ async def test_signing_out_and_revoking_end_a_path(make_gate: MakeGate, api: Fak
     )
     assert answer.status == 204
     assert (await gate.get(second, headers=INSIDE)).status == 401
+
+
+@pytest.mark.parametrize("site", ["none", "same-origin", "cross-site"])
+async def test_a_window_of_its_own_is_led_out_of_the_folder_and_opens_nothing_by_it(
+    make_gate: MakeGate, api: FakeApi, site: str
+) -> None:
+    """The credential leaves the address bar, good or not, and nobody is asked about it."""
+    gate = await make_gate(frame=COOKIELESS)
+    headers = fetched(site, "navigate", "document")
+    asked = api.count
+    for folder in (await folder_of(gate), "/-/s/x/", "/-/s//", f"/-/s/{'A' * 5000}/"):
+        answer = await gate.get(folder + "guide/?h=word", headers=headers)
+        assert answer.status == 303, folder
+        assert answer.headers["Location"] == "/guide/?h=word"
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.headers["Referrer-Policy"] == "no-referrer"
+        assert "Set-Cookie" not in answer.headers
+        assert await answer.read() == b""
+    assert api.count == asked + 1  # of the shell, for the folder
+    assert (await gate.get("/guide/?h=word", headers=headers)).status == 401
+    cookie = await gate.sign_in()
+    assert (await gate.get("/guide/?h=word", headers={**headers, **cookie})).status == 200
+
+
+@pytest.mark.parametrize(
+    ("inside", "location"),
+    [
+        ("", "/"),
+        ("?", "/"),
+        ("guide/", "/guide/"),
+        # what is there looks like what is not, to whoever has no session
+        ("guide", "/guide"),
+        ("nowhere", "/nowhere"),
+        ("guide/index.html", "/guide/index.html"),
+        ("caf%C3%A9%2F/?q=%2F%2Fevil.example", "/caf%C3%A9%2F/?q=%2F%2Fevil.example"),
+        ("/evil.example/", "/evil.example/"),
+        ("//evil.example/", "/evil.example/"),
+        ("\\evil.example/", "/evil.example/"),
+        ("/\\/evil.example/", "/evil.example/"),
+        ("\\/evil.example", "/evil.example"),
+        ("https://evil.example/", "/https://evil.example/"),
+        (f"?token={GOOD}", "/"),
+        (f"guide/?a=1&to%6ben={GOOD}&b=2", "/guide/?a=1&b=2"),
+    ],
+)
+async def test_out_of_a_folder_leads_to_this_site_alone_and_takes_no_token_along(
+    make_gate: MakeGate, inside: str, location: str
+) -> None:
+    gate = await make_gate(frame=COOKIELESS)
+    head = "".join(f"{k}: {v}\r\n" for k, v in fetched("none", "navigate", "document").items())
+    request = f"GET /-/s/x/{inside} HTTP/1.1\r\nHost: 127.0.0.1:{gate.port}\r\n{head}"
+    answer = await exchange(gate, f"{request}Connection: close\r\n\r\n".encode())
+    assert answer.startswith(b"HTTP/1.1 303 ")
+    assert f"\r\nLocation: {location}\r\n".encode() in answer
+
+
+@pytest.mark.parametrize("rest", ["-/frame", "-/signed-out", "-/s/x/guide/", "%2d/frame", "-/"])
+async def test_out_of_a_folder_leads_to_nothing_of_the_gates_own(
+    make_gate: MakeGate, rest: str
+) -> None:
+    """And so never back into a folder, for ever."""
+    gate = await make_gate(frame=COOKIELESS)
+    answer = await gate.get(f"/-/s/x/{rest}", headers=fetched("none", "navigate", "document"))
+    assert answer.status == 404
 
 
 async def test_what_a_path_holds_leads_to_nothing_but_the_site(make_gate: MakeGate) -> None:

@@ -546,6 +546,25 @@ def test_a_link_to_elsewhere_opens_beside(either: Reader) -> None:
     either.sees("Docs Gate")
 
 
+@pytest.mark.parametrize("button", ["middle", "left"])
+def test_a_tab_that_is_opened_out_of_a_session_in_the_path_has_none_in_its_address(
+    forgetful: Reader, button: Literal["middle", "left"]
+) -> None:
+    """With the middle button, and by a link that names a window of its own."""
+    forgetful.open()
+    assert "/-/s/" in forgetful.site.url
+    link = forgetful.site.locator(".md-content").get_by_role("link", name="Getting started").first
+    link.evaluate("link => { link.target = '_blank' }")
+    with forgetful.page.context.expect_page() as opened:
+        link.click(button=button)
+    tab = opened.value
+    expect(tab.locator("h1")).to_have_text("Please come in through the portal")
+    assert tab.url == forgetful.gate + "/getting-started/"
+    assert tab.evaluate("[history.length, document.referrer]") == [1, ""]
+    tab.close()
+    forgetful.sees("Docs Gate")
+
+
 def test_a_link_from_the_root_stays_in_the_session_in_the_path(forgetful: Reader) -> None:
     forgetful.open("/settings/")
     folder = forgetful.site.url.removesuffix("settings/")

@@ -271,6 +271,7 @@ def test_a_copied_path_is_of_no_use_elsewhere(open_page: OpenPage, sites: Embedd
         expect(page.frames[1].locator(".md-content")).to_have_count(0)
     page.goto(copied)
     expect(page.locator("h1")).to_have_text("Please come in through the portal")
+    assert page.url == sites.cookieless + "/"
     assert "/-/s/" not in str(sites.log.paths())
 
 
