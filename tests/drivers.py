@@ -40,6 +40,15 @@ _MACHINES: Final = ("x86_64-linux-gnu", "aarch64-linux-gnu")
 _SCREEN: Final = "1280x900x24"
 
 
+_ENTER: Final = "\ue007"  # WebDriver, section 17.4.2
+_IN_SHADOWS: Final = """
+    const [selector] = arguments;
+    const within = (root) => [...root.querySelectorAll("*")].filter((each) => each.shadowRoot)
+      .flatMap(({ shadowRoot: inner }) => [...inner.querySelectorAll(selector), ...within(inner)]);
+    return within(document);
+"""
+
+
 class Browser(Protocol):
     """`frames` says how deep: 0 is the portal's page, 1 the frame in it, and so on."""
 
@@ -52,7 +61,8 @@ class Browser(Protocol):
 
     def click(self, frames: int, selector: str, text: str = "") -> None: ...
 
-    def type(self, frames: int, selector: str, keys: str) -> None: ...
+    def type(self, frames: int, selector: str, keys: str) -> None:
+        """A new line presses Enter."""
 
     def run(self, frames: int, script: str) -> Any:
         """The body of a function, in the page's own world."""
@@ -66,7 +76,9 @@ class Browser(Protocol):
     def screenshot(self, path: Path) -> object: ...
 
 
-class _Chromium:
+class ChromiumPage:
+    """A page that Playwright has opened."""
+
     def __init__(self, page: Page) -> None:
         self._page = page
 
@@ -130,7 +142,8 @@ class _Remote:
         self._act(frames, selector, text, lambda element: None)
 
     def type(self, frames: int, selector: str, keys: str) -> None:
-        self._act(frames, selector, "", lambda element: element.send_keys(keys))
+        typed = keys.replace("\n", _ENTER)
+        self._act(frames, selector, "", lambda element: element.send_keys(typed))
 
     def run(self, frames: int, script: str) -> Any:
         self._wait(lambda: self._enter(frames), f"no frame {frames}")
@@ -152,13 +165,17 @@ class _Remote:
         def acted() -> bool:
             if not self._enter(frames):
                 return False
-            for element in self._driver.find_elements(By.CSS_SELECTOR, selector):
+            for element in self._find(selector):
                 if text in element.text and element.is_displayed():
                     act(element)
                     return True
             return False
 
         self._wait(acted, f"no {selector} with {text!r}")
+
+    def _find(self, selector: str) -> list[Any]:
+        plain = self._driver.find_elements(By.CSS_SELECTOR, selector)
+        return plain or self._script(_IN_SHADOWS, selector) or []
 
     def _enter(self, frames: int) -> bool:
         self._to_frame(None)
@@ -175,7 +192,7 @@ class _Remote:
     def _wait(self, holds: Callable[[], bool], message: str) -> None:
         raise NotImplementedError
 
-    def _script(self, script: str) -> Any:
+    def _script(self, script: str, *given: str) -> Any:
         raise NotImplementedError
 
 
@@ -212,8 +229,8 @@ class _Firefox(_Remote):
         wait = Wait(self._driver, PATIENCE, ignored_exceptions=changed)
         wait.until(lambda _: holds(), message=message)
 
-    def _script(self, script: str) -> Any:
-        return self._driver.execute_script(script, sandbox=None)
+    def _script(self, script: str, *given: str) -> Any:
+        return self._driver.execute_script(script, given, sandbox=None)
 
 
 class _WebKit(_Remote):
@@ -246,14 +263,14 @@ class _WebKit(_Remote):
         )
         wait.until(lambda _: holds(), message)
 
-    def _script(self, script: str) -> Any:
-        return self._driver.execute_script(script)
+    def _script(self, script: str, *given: str) -> Any:
+        return self._driver.execute_script(script, *given)
 
 
 @contextlib.contextmanager
 def started_chromium(folder: Path, cookies: Cookies) -> Iterator[Browser]:
     with sync_playwright() as playwright, chromium(playwright, folder, cookies) as context:
-        yield _Chromium(context.pages[0])
+        yield ChromiumPage(context.pages[0])
 
 
 @contextlib.contextmanager
