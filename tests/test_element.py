@@ -314,6 +314,26 @@ def test_open_shows_another_page_and_a_part_of_it(either: Reader) -> None:
     assert either.site.evaluate("window.scrollY") > 100
 
 
+def test_a_drawing_is_shown_and_left_again(either: Reader) -> None:
+    """It may run nothing, so that its document is not for the shell to look into."""
+    either.open()
+    told = "heard.some(([name, { path }]) => name === 'navigate' && path === '/assets/logo.svg')"
+    either.page.evaluate("docs.open('/assets/logo.svg')")
+    either.page.wait_for_function(told)
+    expect(either.shell.locator("#site")).to_be_visible()
+    assert "error" not in either.names()
+    either.page.evaluate("docs.open('/settings/')")
+    either.sees("Settings")
+    either.page.evaluate("heard.length = 0")
+    either.site.evaluate("""() => {
+        const link = document.querySelector(".md-content a[href]");
+        link.href = new URL("../assets/logo.svg", location.href);
+        link.click();
+    }""")
+    either.page.wait_for_function(told)
+    assert "error" not in either.names()
+
+
 @pytest.mark.parametrize(
     "path", ["https://evil.example/", "//evil.example/", "/\\evil.example/", "javascript:alert(1)"]
 )

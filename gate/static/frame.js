@@ -236,7 +236,7 @@ function open() {
 
 function go(path) {
   wanted = path;
-  if (inner) inner.contentWindow.location.assign(addressOf(path));
+  if (inner) inner.contentWindow.location = addressOf(path); // assign() is denied beside a sandbox
 }
 
 /** A session in the path was renewed: the reader's page moves along, without being loaded. */
@@ -265,14 +265,21 @@ function placed() {
 
 async function loaded() {
   const doc = documentOf(inner);
-  lost = !doc;
+  lost = !doc && !(await isSandboxed(going ?? wanted));
+  if (!doc && documentOf(inner)) return; // another page meanwhile, which comes here itself
   if (lost) {
     renewAt = Math.min(renewAt, Date.now() + RETRY_MS);
     show("lost");
     tell("error", { code: "unavailable", message: "the documentation does not answer" });
     return;
   }
+  wanted = doc ? wanted : going ?? wanted;
   going = null;
+  if (!doc) {
+    introduce(wanted, "");
+    tell("navigate", { path: wanted, title: "" });
+    return;
+  }
   const state = doc.documentElement.dataset.gatePage;
   if (state === "signed_out") {
     leave();
@@ -281,11 +288,22 @@ async function loaded() {
   } else {
     watch(doc);
     dress();
-    if (!shown) tell("ready", { path: placed() ?? "/", title: doc.title, cookieless });
-    shown = true;
-    recovered = 0;
+    introduce(placed() ?? "/", doc.title);
     announce();
   }
+}
+
+function introduce(path, title) {
+  if (!shown) tell("ready", { path, title, cookieless });
+  shown = true;
+  recovered = 0;
+}
+
+/** Whether a file is shown as a stranger to its own site: a drawing, which may run nothing. */
+async function isSandboxed(path) {
+  const options = { method: "HEAD", signal: AbortSignal.timeout(ANSWER_MS) };
+  const answer = await fetch(addressOf(path), options).catch(() => null);
+  return /\bsandbox\b/.test(answer?.headers.get("Content-Security-Policy"));
 }
 
 /** The session ended while the reader was away: a new one, and the page that was asked for. */
@@ -329,9 +347,8 @@ function watch(doc) {
 /** A page is at least as high as its frame, so that its own height is to be seen in a flat one; all
     within one turn, so that nothing of it is to be seen. */
 function measure() {
-  if (!documentOf(inner)?.documentElement) return; // between two pages there is nothing to measure
   const doc = documentOf(inner);
-  if (!doc) return;
+  if (!doc?.documentElement) return; // between two pages there is nothing to measure
   inner.style.height = "0";
   const height = doc.documentElement.scrollHeight;
   inner.style.height = "";
