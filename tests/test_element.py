@@ -317,20 +317,21 @@ def test_open_shows_another_page_and_a_part_of_it(either: Reader) -> None:
 def test_a_drawing_is_shown_and_left_again(either: Reader) -> None:
     """It may run nothing, so that its document is not for the shell to look into."""
     either.open()
-    told = "heard.some(([name, { path }]) => name === 'navigate' && path === '/assets/logo.svg')"
+    told = "path => heard.some(([name, detail]) => name === 'navigate' && detail.path === path)"
     either.page.evaluate("docs.open('/assets/logo.svg')")
-    either.page.wait_for_function(told)
+    either.page.wait_for_function(told, arg="/assets/logo.svg")
     expect(either.shell.locator("#site")).to_be_visible()
     assert "error" not in either.names()
     either.page.evaluate("docs.open('/settings/')")
     either.sees("Settings")
+    either.page.wait_for_function(told, arg="/settings/")  # it is loaded, and its links are watched
     either.page.evaluate("heard.length = 0")
     either.site.evaluate("""() => {
         const link = document.querySelector(".md-content a[href]");
         link.href = new URL("../assets/logo.svg", location.href);
         link.click();
     }""")
-    either.page.wait_for_function(told)
+    either.page.wait_for_function(told, arg="/assets/logo.svg")
     assert "error" not in either.names()
 
 
