@@ -6,7 +6,7 @@ read.
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -15,25 +15,10 @@ from gate.outcome import Outcome
 from gate.trace import Trace
 
 _IDS_AT_ONCE = 256
+_ids: list[str] = []
 
-
-def _random_ids() -> Iterator[str]:
-    while True:
-        digits = os.urandom(16 * _IDS_AT_ONCE).hex()
-        for start in range(0, len(digits), 32):
-            yield digits[start : start + 32]
-
-
-_ids = _random_ids()
-
-
-def _forget_ids() -> None:
-    global _ids  # or all workers would count out the same ids
-    _ids = _random_ids()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_ids)
+if hasattr(os, "register_at_fork"):  # or all workers would count out the same ids
+    os.register_at_fork(after_in_child=_ids.clear)
 
 _STATED_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
@@ -47,7 +32,10 @@ def request_id(stated: Sequence[str], *, trusted: bool) -> str:
 
 def new_request_id() -> str:
     """32 lower-case hexadecimal digits: unique, not secret."""
-    return next(_ids)
+    if not _ids:
+        digits = os.urandom(16 * _IDS_AT_ONCE).hex()
+        _ids.extend(digits[start : start + 32] for start in range(0, len(digits), 32))
+    return _ids.pop()
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.tcp_helpers import tcp_keepalive
 
 from gate.connections import signs_of_aiohttp
-from gate.door.hot import HotReads
+from gate.door.hot import HotReads, Peer
 from gate.door.reading import Counting
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 _END: Final = b"\r\n\r\n"
 _LARGE: Final = 64 * 1024
+_NOBODY: Final = Peer("", "http")
 _LOOK_SECONDS: Final = 1.0
 
 
@@ -89,7 +90,7 @@ class Door(asyncio.Protocol):
 
     __slots__ = (
         "_answered", "_counting", "_doors", "_inner", "_loop", "_paused", "_peer", "_rest",
-        "_scheme", "_served", "_transport", "last",
+        "_served", "_transport", "last",
     )  # fmt: skip
 
     def __init__(self, doors: Doors) -> None:
@@ -102,8 +103,7 @@ class Door(asyncio.Protocol):
         self._served = False
         self._paused = False
         self._rest = b""
-        self._peer = ""
-        self._scheme = "http"
+        self._peer = _NOBODY
         self.last = 0.0
         """When something came last, by the loop's clock; meaningless while aiohttp has it."""
 
@@ -113,8 +113,10 @@ class Door(asyncio.Protocol):
         self._transport = stream
         self.last = self._loop.time()
         peer = transport.get_extra_info("peername")
-        self._peer = peer[0] if isinstance(peer, tuple) else peer or ""
-        self._scheme = "https" if transport.get_extra_info("sslcontext") else "http"
+        self._peer = Peer(
+            peer[0] if isinstance(peer, tuple) else peer or "",
+            "https" if transport.get_extra_info("sslcontext") else "http",
+        )
         tcp_keepalive(stream)
         self._doors.opened(self)
 
@@ -179,21 +181,17 @@ class Door(asyncio.Protocol):
 
     def _take(self, data: bytes) -> None:
         """Answer what is hot, up to the first request that is not."""
-        transport, hot = self._transport, self._doors.hot
         while data:
-            end = data.find(_END) + len(_END)
-            if end < len(_END) or self._doors.leaving:
-                self._hand_over(data)
-                return
-            whole = end == len(data)
-            try:
-                answer = hot.answer(data if whole else data[:end], self._peer, self._scheme)
-            except Exception:  # aiohttp's way ends in an answer whatever happens
-                log.exception("the fast door failed: the request goes to the other one")
-                answer = None
+            answer = self._answer(data) if data.endswith(_END) else None
+            rest = b""
+            if answer is None:  # perhaps there are several
+                end = data.find(_END) + len(_END)
+                if len(_END) <= end < len(data):
+                    answer, rest = self._answer(data[:end]), data[end:]
             if answer is None:
                 self._hand_over(data)
                 return
+            transport = self._transport
             if transport is None or transport.is_closing():
                 return
             self._doors.answers += 1
@@ -202,10 +200,19 @@ class Door(asyncio.Protocol):
                 transport.writelines(answer)
             else:
                 transport.write(b"".join(answer))
-            data = b"" if whole else data[end:]
+            data = rest
             if self._paused:
                 self._rest = data
                 return
+
+    def _answer(self, head: bytes) -> list[bytes] | None:
+        if self._doors.leaving:
+            return None
+        try:
+            return self._doors.hot.answer(head, self._peer)
+        except Exception:  # aiohttp's way ends in an answer whatever happens
+            log.exception("the fast door failed: the request goes to the other one")
+            return None
 
     def _hand_over(self, data: bytes) -> None:
         """Everything from here on is aiohttp's, until it has answered it all."""

@@ -43,6 +43,18 @@ _PUBLIC: Final = Outcome.PUBLIC.value
 _DATE: Final = b"\0date\0"
 
 
+class Peer:
+    """The other end of a connection. Its last request is a good guess at its next one."""
+
+    __slots__ = ("address", "client", "common", "scheme")
+
+    def __init__(self, address: str, scheme: str) -> None:
+        self.address = address
+        self.scheme = scheme
+        self.common: Values | None = None
+        self.client: _Client | None = None
+
+
 class HotReads:
     """What is common to all connections. `keepalive_timeout` is in seconds, `wall` the clock of
     time limits outside this process, Unix time in seconds."""
@@ -77,16 +89,20 @@ class HotReads:
         self._permits: OrderedDict[bytes | None, Permit] = OrderedDict()
         self._second, self._date = -1, b""
 
-    def answer(self, head: bytes, peer: str, scheme: str) -> list[bytes] | None:
+    def answer(self, head: bytes, peer: "Peer") -> list[bytes] | None:
         """The bytes of the answer to the request `head`, already in the log; None where aiohttp
-        has to answer."""
+        has to answer, or where it is several."""
         begun = time.perf_counter()
         request = self._reading.read(head)
         if request is None:
             return None
         method, url, common, cookie, condition, stated_id = request
         found = self._targets.of(url)
-        client = self._clients.of(peer, scheme, common)
+        if common == peer.common:
+            client = peer.client
+        else:
+            client = peer.client = self._clients.of(peer.address, peer.scheme, common)
+            peer.common = common
         if found is None or client is None or (client.unwelcome and not found.entry.public):
             return None
         wall = self._wall()

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from operator import itemgetter
-from typing import Final
+from typing import Final, NamedTuple
 
 import httptools
 
@@ -60,8 +60,17 @@ Request = tuple[bytes, bytes, Values, bytes | None, bytes | None, bytes | None]
 Cookie, If-None-Match and X-Request-Id. A plain tuple, which costs least."""
 
 Fields = dict[bytes, bytes | None]
-Shape = tuple[Callable[[Fields], Values], Callable[[Fields], Values]]
-"""What takes the values of `COMMON`, and those of one request alone, out of the headers."""
+
+
+class Shape(NamedTuple):
+    """What the names of a request's headers say together."""
+
+    plain: bool
+    """False where one of them is for the other door, or came twice in two spellings."""
+    common: Callable[[Fields], Values]
+    """Takes the values of `COMMON` out of the headers."""
+    own: Callable[[Fields], Values]
+    """The same for those of `OWN`."""
 
 
 class Reading:
@@ -80,23 +89,15 @@ class Reading:
         self._parser = httptools.HttpRequestParser(self._called)
 
     def read(self, head: bytes) -> Request | None:
-        """The request that ends with `head`; None for any that is not plain, which the other door
-        may make something of."""
-        if len(head) > _MAX_HEAD_BYTES:
-            return None
-        request = self._read(head)
-        if request is None:
-            # what the parser is in the middle of now, or at the end of, is nobody's business
-            self._parser = httptools.HttpRequestParser(self._called)
-        return request
-
-    def _read(self, head: bytes) -> Request | None:
+        """The request that `head` is; None for any that is not plain, which the other door may make
+        something of, and for several."""
         fields, seen, parser = self._fields, self._seen, self._parser
         fields.clear()
         seen.clear()
         try:
             parser.feed_data(head)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._begin_anew()
             return None
         method = parser.get_method()
         if (
@@ -106,23 +107,31 @@ class Reading:
             or head.count(b"\n") != len(fields) + 2
             # between two requests it says what the version says: 1.1, whatever the headers were
             or not parser.should_keep_alive()
+            or len(head) > _MAX_HEAD_BYTES
         ):
+            self._begin_anew()
             return None
         names = tuple(fields)
-        shape = self._shapes[names] if names in self._shapes else self._shape(names)
-        if shape is None:
+        shape = self._shapes.get(names) or self._shape(names)
+        if not shape.plain:
+            self._begin_anew()
             return None
         fields[_ABSENT] = None
-        take_common, take_own = shape
-        common, (cookie, condition, stated_id) = take_common(fields), take_own(fields)
+        common = shape.common(fields)
+        cookie, condition, stated_id = shape.own(fields)
         connection = common[_CONNECTION]
         if connection is not None and connection.lower() != b"keep-alive":
+            self._begin_anew()
             return None
         url = seen[0]
         assert url is not None, "a request has a target"
         return method, url, common, cookie, condition, stated_id
 
-    def _shape(self, names: tuple[bytes, ...]) -> Shape | None:
+    def _begin_anew(self) -> None:
+        # what the parser is in the middle of now, or at the end of, is nobody's business
+        self._parser = httptools.HttpRequestParser(self._called)
+
+    def _shape(self, names: tuple[bytes, ...]) -> Shape:
         shape = _shape(names)
         if len(self._shapes) >= _MAX_SHAPES:
             self._shapes.clear()
@@ -131,18 +140,16 @@ class Reading:
         return shape
 
 
-def _shape(names: tuple[bytes, ...]) -> Shape | None:
-    """How to get at the values of headers with these names; None where one of them, or one that
-    came twice in two spellings, is for the other door."""
+def _shape(names: tuple[bytes, ...]) -> Shape:
+    plain = True
     spelt: dict[bytes, bytes] = {}
     for name in names:
         lower = name.lower()
-        if lower in OTHER_DOOR or lower in spelt:
-            return None
+        plain = plain and lower not in OTHER_DOOR and lower not in spelt
         if lower in _NAMES:
             spelt[lower] = name
     common, own = ([spelt.get(name, _ABSENT) for name in some] for some in (COMMON, OWN))
-    return itemgetter(*common), itemgetter(*own)
+    return Shape(plain, itemgetter(*common), itemgetter(*own))
 
 
 class _Called:

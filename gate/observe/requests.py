@@ -1,6 +1,7 @@
 """Counts of the responses, from the place where the access log gets its lines."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gate.observe.histogram import Histogram, Spread
@@ -22,7 +23,7 @@ class RequestCounts:
         self._by: Counter[tuple[str, int]] = Counter()
         self._durations = Histogram()
 
-    def note(self, answers: list[tuple[str, int]], seconds: list[float]) -> None:
+    def note(self, answers: Iterable[tuple[str, int]], seconds: list[float]) -> None:
         """Responses were sent: outcome and status of each, and how long it took."""
         self._by.update(answers)
         self._durations.note_all(seconds)
