@@ -17,6 +17,8 @@ _CONTRAST: Final = 4.5  # between text and ground (WCAG 2.2, 1.4.3)
 _LIGHT_SHEET: Final = (255, 255, 255)
 _DARK_SHEET: Final = (26, 30, 38)
 
+_TINT: Final = 0.12  # of the accent, in the ground of the round marks
+
 Colour = tuple[int, int, int]
 
 
@@ -83,9 +85,11 @@ def _css(text: str) -> bytes:
     light = _readable(colour, _LIGHT_SHEET, towards=0)
     dark = _readable(colour, _DARK_SHEET, towards=255)
     return (
-        f"\n:root {{ --accent: {_hex(light)}; --on-accent: #ffffff; }}\n"
+        f"\n:root {{ --accent: {_hex(light)}; --on-accent: #ffffff;"
+        f" --tint: {_hex(_moved(_LIGHT_SHEET, light, _TINT))}; }}\n"
         "@media (prefers-color-scheme: dark) {\n"
-        f"  :root {{ --accent: {_hex(dark)}; --on-accent: {_hex(_DARK_SHEET)}; }}\n}}\n"
+        f"  :root {{ --accent: {_hex(dark)}; --on-accent: {_hex(_DARK_SHEET)};"
+        f" --tint: {_hex(_moved(_DARK_SHEET, dark, _TINT))}; }}\n}}\n"
     ).encode("ascii")
 
 
@@ -93,9 +97,15 @@ def _readable(colour: Colour, ground: Colour, *, towards: int) -> Colour:
     for _ in range(32):
         if _contrast(colour, ground) >= _CONTRAST:
             break
-        red, green, blue = (each + round((towards - each) * 0.1) for each in colour)
-        colour = (red, green, blue)
+        colour = _moved(colour, (towards, towards, towards), 0.1)
     return colour
+
+
+def _moved(colour: Colour, towards: Colour, share: float) -> Colour:
+    red, green, blue = (
+        one + round((other - one) * share) for one, other in zip(colour, towards, strict=True)
+    )
+    return red, green, blue
 
 
 def _contrast(one: Colour, other: Colour) -> float:

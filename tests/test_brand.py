@@ -46,6 +46,18 @@ def test_text_in_the_brands_colour_can_be_read_in_both_themes(colour: str) -> No
     assert contrast(dark, "#1a1e26") >= 4.5
 
 
+@pytest.mark.parametrize("colour", ["#ffff00", "#d9822b", "#2a4fc0"])
+def test_a_mark_stands_out_from_its_ground_which_is_a_shade_of_the_brands_colour(
+    colour: str,
+) -> None:
+    css = open_brand(BrandSettings(color=colour)).css.decode()
+    accents, tints = (
+        re.findall(rf"--{each}: (#[0-9a-f]{{6}})", css) for each in ("accent", "tint")
+    )
+    for accent, tint in zip(accents, tints, strict=True):
+        assert contrast(accent, tint) >= 3, "what a drawing needs (WCAG 2.2, 1.4.11)"
+
+
 def contrast(one: str, other: str) -> float:
     lights = []
     for text in (one, other):

@@ -79,6 +79,29 @@ def test_an_address_of_a_wallet_is_a_link() -> None:
     assert b'href="openid4vp://authorize?x=1&amp;y"' in page
 
 
+@pytest.mark.parametrize(
+    ("state", "heading"),
+    [(State.WAITING, "Scan this with your phone"), (State.ACCEPTED, "Approved on the phone")],
+)
+def test_the_heading_says_how_it_stands(state: State, heading: str) -> None:
+    flow = Flow("id", "", "/", deadline=0, seen=0, state=state)
+    page = PAGES.wait(Reader(None, "x"), flow, seconds=1, origin="").decode()
+    assert f"<h1>{heading}</h1>" in page
+    assert f"<title>{heading} ·" in page
+
+
+def test_a_heading_does_not_break_at_a_hyphen() -> None:
+    page = PAGES.message(Reader(None, "x"), "failed").decode()
+    assert '<h1>This <span class="whole">sign-in</span> went wrong</h1>' in page
+
+
+def test_whoever_needs_help_is_told_once_whom_to_ask() -> None:
+    pages = SignInPages(SETTINGS, open_brand(BrandSettings(contact="help@example.com")))
+    reader = Reader(None, "x")
+    for page in (pages.offer(reader), pages.message(reader, "failed"), pages.sign_out(reader)):
+        assert page.decode().count('<a href="mailto:help@example.com">') == 1
+
+
 def test_a_text_that_makes_no_readable_code_is_refused() -> None:
     assert "<svg" in qr.svg("x" * qr.MAX_BYTES)
     with pytest.raises(BadAnswer):

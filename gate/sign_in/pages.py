@@ -106,7 +106,7 @@ class SignInPages:
             user_code=transaction.user_code if transaction else "",
             address=transaction.address if transaction else "",
             link=_link(transaction.text) if transaction else "",
-            words_of=("wait", ""),
+            words_of=("wait", "approved" if flow.state is State.ACCEPTED else "title"),
         )
 
     def message(
@@ -154,7 +154,7 @@ class SignInPages:
             request_id=reader.request_id,
             brand=self._brand,
             where=own.get("where", words["offer"]["where"]),
-            title=own["title"],
+            title=own[name if group == "wait" else "title"],
             what=own[name] if group == "offer" else own.get("what", ""),
             **facts,
         )

@@ -40,6 +40,7 @@ function follow(flow) {
   };
   const accepted = () => {
     show("accepted");
+    document.querySelector("h1").textContent = flow.dataset.approved;
     for (const each of flow.querySelectorAll("[data-until-accepted]")) each.hidden = true;
     const form = document.getElementById("finish");
     form.hidden = false;
