@@ -214,7 +214,12 @@ def _parts(settings: Settings, state: State, clocks: Clocks) -> Parts:
         answers=around.answers,
         recent=around.recent,
         sign_in=SignIn(
-            settings.sign_in, keys=flow_keys, brand=pages.brand, around=around, clocks=clocks
+            settings.sign_in,
+            keys=flow_keys,
+            brand=pages.brand,
+            around=around,
+            limits=limits,
+            clocks=clocks,
         ),
         paths=PathSessions(
             state.keys.derive("prefix"), clocks.wall, enabled=settings.frame.cookieless

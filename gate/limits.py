@@ -68,11 +68,14 @@ class FailureLimits:
 
 
 def place_of(address: str) -> str:
-    """The address, or the /64 of one of IPv6, which one machine has to itself."""
+    """What a client address counts for: itself, or the /64 of one of IPv6, which one machine has to
+    itself. The place of a place is the same."""
     try:
         known = ip_address(address)
     except ValueError:
         return address
-    if isinstance(known, IPv6Address) and known.ipv4_mapped is None:
+    if isinstance(known, IPv6Address):
+        if known.ipv4_mapped is not None:
+            return str(known.ipv4_mapped)
         return str(IPv6Address(int(known) >> (128 - _SITE_BITS) << (128 - _SITE_BITS)))
     return str(known)

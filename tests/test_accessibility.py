@@ -97,7 +97,7 @@ def sign_in_pages(language: str) -> dict[str, bytes]:
     """Signing in with all that can be offered, in every state, and signing out."""
     pages, reader = SIGN_IN, Reader(language, REQUEST)
     address = "https://login.example.com/device"
-    flow = Flow("id", "", "/", deadline=0, seen=0)
+    flow = Flow("id", "", "", "/", deadline=0, seen=0)
     flow.transaction = Transaction("secret", f"{address}?code=WDJB-MJHT", "WDJB-MJHT", address)
     flow.code = qr.svg(flow.transaction.text)
     made = {
@@ -115,7 +115,7 @@ def sign_in_pages(language: str) -> dict[str, bytes]:
         page = pages.wait(reader, flow, seconds=271, origin="https://docs.example.com")
         made[f"wait-{state.value}"] = page
     over = [state.value for state in State if state not in LIVE]
-    for name in (*over, "unknown", "full", "unavailable"):
+    for name in (*over, "unknown", "full", "limited", "unavailable"):
         made[f"message-{name}"] = pages.message(reader, name, wanted="/guide/")
     return made
 

@@ -3,7 +3,7 @@
 import pytest
 
 from gate.config.settings import LimitSettings
-from gate.limits import REMEMBERED, WINDOW, FailureLimits
+from gate.limits import REMEMBERED, WINDOW, FailureLimits, place_of
 from tests.conftest import MakeGate
 from tests.fakes import GOOD, FakeApi, FakeClock
 
@@ -62,6 +62,22 @@ def test_an_address_of_ipv6_is_its_first_half(
     for _ in range(3):
         counted.failed(one, "a")
     assert (counted.wait(other, "a") > 0) is same
+
+
+@pytest.mark.parametrize(
+    ("address", "place"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ("2001:db8:1:2::", "2001:db8:1:2::"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("", ""),
+        ("unix", "unix"),
+    ],
+)
+def test_a_place_has_one_name(address: str, place: str) -> None:
+    assert place_of(address) == place
+    assert place_of(place) == place
 
 
 def test_zero_is_no_limit(clock: FakeClock) -> None:

@@ -480,6 +480,103 @@ async def test_too_many_from_one_address_are_told_to_wait(
     assert (await gate.log())[-1]["gate.outcome"] == "limited"
 
 
+async def refuse_on_the_phone(
+    gate: Gate, devices: FakeDevices, clock: FakeClock, browser: Listener
+) -> None:
+    cookie = await begin(gate)
+    stream = await browser.open(gate, cookie)
+    devices.say(error("access_denied"))
+    await clock.asleep(1)
+    clock.advance(devices.interval)
+    await stream.until("refused")
+
+
+async def start(gate: Gate, **headers: str) -> aiohttp.ClientResponse:
+    return await gate.post(START, headers=own(gate, **headers), data={})
+
+
+async def test_who_is_refused_too_often_waits_before_beginning_anew(
+    make_gate: MakeGate, devices: FakeDevices, clock: FakeClock, browser: Listener
+) -> None:
+    gate = await make_gate(sign_in=devices.settings(), limits={"failures_per_client": 2})
+    devices.interval = 1
+    for _ in range(2):
+        await refuse_on_the_phone(gate, devices, clock, browser)
+    asked = len(devices.starts)
+    answer = await start(gate, Referer=gate.origin + "/guide/")
+    page = await answer.text()
+    assert (answer.status, len(devices.starts)) == (429, asked)
+    assert 1 <= int(answer.headers["Retry-After"]) <= 30
+    assert "Too many sign-ins failed" in page
+    assert 'href="/-/sign-in?next=%2Fguide%2F"' in page, "start again"
+    assert (await gate.get("/?token=bad", headers=PERSON)).status == 429, "one count for all ways"
+    assert (await start(gate, **{"User-Agent": "another browser"})).status == 303
+    clock.advance(30)
+    assert (await start(gate)).status == 303
+    assert "limited" in {line["gate.outcome"] for line in await gate.log()}
+
+
+async def test_a_token_that_is_refused_after_the_phone_said_yes_counts(
+    make_gate: MakeGate, devices: FakeDevices, clock: FakeClock, browser: Listener
+) -> None:
+    gate = await make_gate(sign_in=devices.settings(), limits={"failures_per_client": 1})
+    cookie = await begin(gate)
+    stream = await browser.open(gate, cookie)
+    devices.say((200, {"access_token": BAD, "token_type": "Bearer"}))
+    await clock.asleep(1)
+    clock.advance(5)
+    await stream.until("accepted")
+    assert (await finish(gate, cookie)).status == 401
+    assert (await start(gate)).status == 429
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", WAIT), ("GET", EVENTS), ("POST", FINISH), ("POST", CANCEL)]
+)
+async def test_a_cookie_that_somebody_made_up_counts(
+    make_gate: MakeGate, devices: FakeDevices, method: str, path: str
+) -> None:
+    gate = await make_gate(sign_in=devices.settings(), limits={"failures_per_client": 3})
+    for number in range(3):
+        forged = f"__Host-gate-flow={number:032x}.9999999999.{'0' * 64}"
+        await gate.request(method, path, headers=own(gate, Cookie=forged))
+    assert (await start(gate)).status == 429
+
+
+async def test_what_is_no_failure_of_the_person_counts_nothing(
+    make_gate: MakeGate, devices: FakeDevices, clock: FakeClock, browser: Listener
+) -> None:
+    gate = await make_gate(sign_in=devices.settings(), limits={"failures_per_client": 1})
+    cancelled = await begin(gate)
+    await gate.post(CANCEL, headers=own(gate, **cancelled), data={})
+    expired = await begin(gate)
+    clock.advance(300)
+    assert "run out" in await (await gate.get(WAIT, headers={**PERSON, **expired})).text()
+    clock.advance(300)
+    assert (await gate.get(EVENTS, headers=expired)).status == 401, "its cookie has run out"
+    devices.start = (500, "")
+    assert (await start(gate)).status == 503
+    devices.start = None
+    strange = {**PERSON, "Origin": "https://evil.example"}
+    assert (await gate.post(START, headers=strange, data={})).status == 403
+    assert (await start(gate)).status == 303
+
+
+async def test_failures_of_others_do_not_cost_an_approval(
+    make_gate: MakeGate, devices: FakeDevices, clock: FakeClock, browser: Listener
+) -> None:
+    gate = await make_gate(sign_in=devices.settings(), limits={"failures_per_client": 2})
+    cookie = await begin(gate)
+    await approved(browser, gate, devices, clock, cookie)
+    for number in range(2):
+        assert (await gate.get(f"/?token=bad{number}", headers=PERSON)).status == 401
+    answer = await finish(gate, cookie)
+    assert (answer.status, 1 <= int(answer.headers["Retry-After"]) <= 31) == (429, True)
+    assert f'action="{FINISH}"' in await answer.text()
+    clock.advance(31)
+    assert (await finish(gate, cookie)).status == 303
+
+
 async def test_who_begins_again_has_one_flow(gate: Gate, devices: FakeDevices) -> None:
     first = await begin(gate)
     headers = own(gate, **first)

@@ -43,7 +43,7 @@ def test_every_language_has_every_text() -> None:
 def test_every_page_can_be_made_and_holds_nothing_the_policy_forbids(language: str) -> None:
     pages = PAGES
     reader = Reader(language, "the-request")
-    flow = Flow("id", "", "/", deadline=0, seen=0)
+    flow = Flow("id", "", "", "/", deadline=0, seen=0)
     flow.transaction = Transaction("secret", "https://h/", "CODE", "https://h/")
     flow.code = qr.svg("https://h/")
     made = [
@@ -67,13 +67,13 @@ def test_every_page_can_be_made_and_holds_nothing_the_policy_forbids(language: s
     "text", ["javascript:alert(1)", "JavaScript:x", "data:text/html,x", "12345", "no scheme"]
 )
 def test_what_no_phone_should_follow_is_no_link(text: str) -> None:
-    flow = Flow("id", "", "/", deadline=0, seen=0, transaction=Transaction("s", text))
+    flow = Flow("id", "", "", "/", deadline=0, seen=0, transaction=Transaction("s", text))
     page = PAGES.wait(Reader(None, "x"), flow, seconds=1, origin="")
     assert b'class="link"' not in page
 
 
 def test_an_address_of_a_wallet_is_a_link() -> None:
-    flow = Flow("id", "", "/", deadline=0, seen=0, code="<svg></svg>")
+    flow = Flow("id", "", "", "/", deadline=0, seen=0, code="<svg></svg>")
     flow.transaction = Transaction("s", "openid4vp://authorize?x=1&y")
     page = PAGES.wait(Reader(None, "x"), flow, seconds=1, origin="")
     assert b'href="openid4vp://authorize?x=1&amp;y"' in page
@@ -84,7 +84,7 @@ def test_an_address_of_a_wallet_is_a_link() -> None:
     [(State.WAITING, "Scan this with your phone"), (State.ACCEPTED, "Approved on the phone")],
 )
 def test_the_heading_says_how_it_stands(state: State, heading: str) -> None:
-    flow = Flow("id", "", "/", deadline=0, seen=0, state=state)
+    flow = Flow("id", "", "", "/", deadline=0, seen=0, state=state)
     page = PAGES.wait(Reader(None, "x"), flow, seconds=1, origin="").decode()
     assert f"<h1>{heading}</h1>" in page
     assert f"<title>{heading} ·" in page

@@ -211,7 +211,7 @@ class BrandSettings(Section):
 
 
 class LimitSettings(Section):
-    """How many refused tokens a minute are too many; 0 is no limit. A client is an address with a
+    """How many failed attempts a minute are too many; 0 is no limit. A client is an address with a
     browser's name."""
 
     failures_per_client: Annotated[int, Field(ge=0, le=1_000_000)] = 30

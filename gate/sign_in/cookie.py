@@ -37,16 +37,27 @@ class FlowCookie:
     def of(self, headers: CIMultiDictProxy[str]) -> str | None:
         """The id of the sign-in that a request is bound to; None for none, and for what we did not
         sign or what has run out."""
-        pairs = "; ".join(headers.getall("Cookie", ())).split(";")
-        named = (pair.strip(" \t").partition("=") for pair in pairs)
-        values = [value for name, _, value in named if name == NAME]
-        if len(values) != 1 or not values[0].isascii():
+        values = _values(headers)
+        if len(values) != 1 or not self._is_ours(values[0]):
             return None
-        stated, _, mac = values[0].rpartition(".")
-        if not any(hmac.compare_digest(_mac(key, stated), mac) for key in self._keys):
-            return None
-        flow_id, _, end = stated.partition(".")
+        flow_id, end, _ = values[0].split(".")
         return flow_id if int(end) > self._clock() else None
+
+    def is_made_up(self, headers: CIMultiDictProxy[str]) -> bool:
+        """Whether a request brings something in this cookie's name that we never signed."""
+        return not all(map(self._is_ours, _values(headers)))
+
+    def _is_ours(self, value: str) -> bool:
+        stated, _, mac = value.rpartition(".")
+        return value.isascii() and any(
+            hmac.compare_digest(_mac(key, stated), mac) for key in self._keys
+        )
+
+
+def _values(headers: CIMultiDictProxy[str]) -> list[str]:
+    pairs = "; ".join(headers.getall("Cookie", ())).split(";")
+    named = (pair.strip(" \t").partition("=") for pair in pairs)
+    return [value for name, _, value in named if name == NAME]
 
 
 def _mac(key: bytes, stated: str) -> str:

@@ -30,8 +30,10 @@ class Flow:
     """A sign-in. Times are by the monotonic clock."""
 
     id: str
-    network: str
-    """The client address it counts for."""
+    place: str
+    """What its client's address counts for."""
+    agent: str
+    """The name of its browser."""
     wanted: str
     """The page first asked for, as the browser named it: not checked yet."""
     deadline: float

@@ -5,7 +5,6 @@ The transaction's secret and the token stay in this process: a restart ends ever
 """
 
 import asyncio
-import ipaddress
 import logging
 import secrets
 from collections import OrderedDict
@@ -15,6 +14,7 @@ from typing import Protocol
 
 from gate.clocks import Clocks
 from gate.config.sign_in import QrSettings
+from gate.limits import FailureLimits, place_of
 from gate.sign_in import qr
 from gate.sign_in.flow import Flow, State
 from gate.sign_in.progress import Answer, BadAnswer, Transaction, Unreachable, Word
@@ -55,11 +55,15 @@ class Full(Exception):
 
 
 class Flows:
-    """The registry. What has ended is remembered for a while, to tell its browser how."""
+    """The registry. What has ended is remembered for a while, to tell its browser how. Who is
+    refused on the phone has failed, as far as `limits` are concerned."""
 
-    def __init__(self, settings: QrSettings, authorizer: Authorizer, clocks: Clocks) -> None:
+    def __init__(
+        self, settings: QrSettings, authorizer: Authorizer, limits: FailureLimits, clocks: Clocks
+    ) -> None:
         self._settings = settings
         self._authorizer = authorizer
+        self._limits = limits
         self._clocks = clocks
         self._live: OrderedDict[str, Flow] = OrderedDict()
         self._over: OrderedDict[str, Flow] = OrderedDict()
@@ -68,14 +72,15 @@ class Flows:
         """How many wait."""
         return len(self._live)
 
-    async def begin(self, address: str, wanted: str, *, name: str = "") -> Flow:
+    async def begin(self, address: str, agent: str, wanted: str, *, name: str = "") -> Flow:
         """Start a transaction. Raises `Full`, `Unreachable` or `BadAnswer`."""
         now = self._clocks.monotonic()
-        network = network_of(address)
-        self._make_room(network, now)
+        place = place_of(address)
+        self._make_room(place, now)
         flow = Flow(
             id=secrets.token_hex(16),
-            network=network,
+            place=place,
+            agent=agent,
             wanted=wanted,
             deadline=now + self._settings.flow_lifetime,
             seen=now,
@@ -160,12 +165,12 @@ class Flows:
             self.end(flow, State.RESTARTED)
         await asyncio.gather(*pollers, return_exceptions=True)
 
-    def _make_room(self, network: str, now: float) -> None:
+    def _make_room(self, place: str, now: float) -> None:
         """Raises `Full`. A sign-in whose page is gone makes way for one in front of which somebody
         stands, so that closed pages lock nobody out."""
         for flow in [flow for flow in self._live.values() if now >= flow.deadline]:
             self.end(flow, State.EXPIRED)
-        near = [flow for flow in self._live.values() if flow.network == network]
+        near = [flow for flow in self._live.values() if flow.place == place]
         if len(near) >= self._settings.max_flows_per_address:
             self._evict(near, now)
         if len(self._live) >= self._settings.max_flows:
@@ -247,21 +252,9 @@ class Flows:
                 flow.deadline = now + FINISH_SECONDS
                 flow.turn(State.ACCEPTED)
             case Word.REFUSED:
+                self._limits.failed(flow.place, flow.agent)
                 self.end(flow, State.REFUSED)
             case Word.EXPIRED:
                 self.end(flow, State.EXPIRED)
             case Word.FAILED:
                 self.end(flow, State.FAILED)
-
-
-def network_of(address: str) -> str:
-    """What a client address counts for: itself, or its /64, all of which one client may have."""
-    try:
-        known = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(known, ipaddress.IPv6Address):
-        if known.ipv4_mapped is not None:
-            return str(known.ipv4_mapped)
-        return str(ipaddress.ip_network((known, 64), strict=False))
-    return str(known)

@@ -32,6 +32,9 @@ LONGEST_NAME = 100
 FULL_SECONDS = 30
 UNAVAILABLE_SECONDS = 5
 
+_UNJUDGED: Final = {Outcome.UNAVAILABLE: "unverified", Outcome.LIMITED: "limited"}
+"""The page, where an approval could not be judged now: it is not lost."""
+
 
 class FlowHandlers:
     """Start, wait, events, finish and cancel: the QR code's life in one browser."""
@@ -69,6 +72,9 @@ class FlowHandlers:
             scope.outcome = Outcome.MALFORMED
             page = self._pages.offer(reader_of(request), wanted=wanted, wrong_name=True)
             return html(400, page)
+        if seconds := self._around.admission.wait(request, scope):
+            scope.outcome = Outcome.LIMITED
+            return self._later(request, 429, "limited", seconds, wanted)
         self._end_another(request, State.REPLACED)
         return await self._begin(request, scope, wanted, name)
 
@@ -76,7 +82,8 @@ class FlowHandlers:
         self, request: web.Request, scope: Scope, wanted: str, name: str
     ) -> web.StreamResponse:
         try:
-            flow = await self._flows.begin(scope.address, wanted, name=name)
+            agent = request.headers.get("User-Agent", "")
+            flow = await self._flows.begin(scope.address, agent, wanted, name=name)
         except Full:
             scope.outcome = Outcome.LIMITED
             return self._later(request, 429, "full", FULL_SECONDS, wanted)
@@ -128,10 +135,10 @@ class FlowHandlers:
         if token is None:
             return around.answers.see_other(WAIT)
         answer = await around.admission.take(request, scope, token)
-        if scope.outcome is Outcome.UNAVAILABLE:
+        if answer is not None and scope.outcome in _UNJUDGED:
             self._flows.give_back(found, token)
-            page = self._pages.message(reader_of(request), "unverified", finish=True)
-            return retry_after(html(503, page), UNAVAILABLE_SECONDS)
+            page = self._pages.message(reader_of(request), _UNJUDGED[scope.outcome], finish=True)
+            return retry_after(html(answer.status, page), answer.headers["Retry-After"])
         if answer is not None:
             return answer
         location = next_path(found.wanted, around.current.site, around.reader)
@@ -158,6 +165,8 @@ class FlowHandlers:
         """This browser's sign-in; `RESTARTED` where an earlier process knew it; None for none."""
         flow_id = self._cookie.of(request.headers)
         if flow_id is None:
+            if self._cookie.is_made_up(request.headers):
+                self._around.admission.refused(request, request[SCOPE])
             return None
         return self._flows.find(flow_id) or State.RESTARTED
 

@@ -31,6 +31,7 @@ _MARKS: Final = {
     "expired": "clock",
     "refused": "lock",
     "full": "clock",
+    "limited": "clock",
     "unavailable": "clock",
 }
 _LINKS_TO_NOTHING: Final = ("javascript:", "data:", "vbscript:", "blob:", "file:", "about:")

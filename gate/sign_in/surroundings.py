@@ -51,7 +51,7 @@ def html(status: int, body: bytes) -> web.Response:
     )
 
 
-def retry_after(response: web.Response, seconds: int) -> web.Response:
+def retry_after(response: web.Response, seconds: int | str) -> web.Response:
     response.headers["Retry-After"] = str(seconds)
     return response
 

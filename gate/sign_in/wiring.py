@@ -10,6 +10,7 @@ from aiohttp.typedefs import Handler
 from gate.brand import Brand
 from gate.clocks import Clocks
 from gate.config.sign_in import QrSettings, SignInSettings
+from gate.limits import FailureLimits
 from gate.outcome import Outcome
 from gate.scope import Scope
 from gate.sign_in.asking import Api
@@ -37,6 +38,7 @@ class SignIn:
         keys: Sequence[bytes],
         brand: Brand,
         around: Surroundings,
+        limits: FailureLimits,
         clocks: Clocks,
     ) -> None:
         pages = SignInPages(settings, brand)
@@ -52,7 +54,7 @@ class SignIn:
         if settings.portal_url:
             self.routes[PORTAL] = (_READ, self._offer.portal)
         if settings.qr.preset:
-            self._flows = Flows(settings.qr, _authorizer(settings.qr, self._api), clocks)
+            self._flows = Flows(settings.qr, _authorizer(settings.qr, self._api), limits, clocks)
             cookie = FlowCookie(keys, clocks.wall)
             flows = FlowHandlers(settings, pages, self._flows, cookie, around)
             self.routes |= {
