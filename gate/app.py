@@ -352,6 +352,7 @@ def _watch(settings: Settings, state: State, parts: Parts, output: Output, clock
         breaker=parts.verifier.breaker,
         cache=parts.cache,
         shared=parts.shared,
+        sign_ins=parts.sign_in.statistics,
         seal=parts.seal,
         revocations=state.revocations,
         record=parts.record,

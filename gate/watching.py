@@ -1,5 +1,6 @@
 """Puts together what tells of the gate: which rooms are looked at, and which routes show it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from gate.observe.status_page import StatusPage
 from gate.observe.verifications import Verifications
 from gate.readiness import Readiness
 from gate.session import SessionSeal
+from gate.sign_in.counts import SignInStatistics
 from gate.site.record import SiteRecord
 from gate.state.revocations import Revocations
 from gate.verify.breaker import Breaker
@@ -40,6 +42,7 @@ class Watched:
     breaker: Breaker
     cache: VerdictCache
     shared: "SharedTier | None"
+    sign_ins: Callable[[], SignInStatistics] | None
     seal: SessionSeal
     revocations: Revocations
     record: SiteRecord
@@ -108,6 +111,8 @@ def _sources(rooms: Watched, answers: AccessLog, output: Output) -> list[collect
     ]
     if (shared := rooms.shared) is not None:
         sources.append(lambda: collector.of_shared(shared.statistics()))
+    if (sign_ins := rooms.sign_ins) is not None:
+        sources.append(lambda: collector.of_sign_ins(sign_ins()))
     return sources
 
 

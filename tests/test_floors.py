@@ -48,7 +48,7 @@ FLOORS = [
     ["verify.jose.refusal", "verify.jose.sources", "verify.jose.verifier", "verify.presets"],
     ["shared.envelope", "shared.link", "shared.bulletin", "shared.verdicts", "shared.tier"],
     # the decision, and the corridor around it
-    ["access", "intake", "cookieless", "observe.access_log"],
+    ["access", "intake", "cookieless", "observe.access_log", "sign_in.counts"],
     ["observe.verifications", "observe.collector", "observe.spans", "observe.status_page"],
     ["answers", "serving", "manner"],
     ["admission", "entrance", "middleware", "handlers", "operations", "embed", "forward_auth"],

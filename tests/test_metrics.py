@@ -279,7 +279,8 @@ async def test_a_worker_that_cannot_write_speaks_for_itself(
 async def test_every_family_of_the_table_is_told_by_its_kind(
     make_gate: MakeGate, api: FakeApi
 ) -> None:
-    gate = await make_gate(**OPEN)
+    qr = {"client_id": "docs", "device_url": f"{api.url}/device", "token_url": f"{api.url}/token"}
+    gate = await make_gate(sign_in={"qr": {"preset": "device", **qr}}, **OPEN)
     api.fail()
     await gate.get(f"/?token={GOOD}")
     answer = await gate.get("/-/metrics", headers=BEARER)

@@ -761,6 +761,62 @@ async def test_the_sign_out_page_fits_the_frame_of_an_allowed_portal(make_gate: 
     assert policy.endswith("; frame-ancestors https://portal.example 'self'")
 
 
+# What is counted
+
+
+def counted(text: str) -> dict[str, float]:
+    found = re.findall(r'(?m)^gate_sign_in_(\w+?)(?:_total)?(?:{result="(\w+)"})? (\d+)$', text)
+    return {name + (f" {result}" if result else ""): int(count) for name, result, count in found}
+
+
+async def test_each_that_began_is_counted_once_by_what_came_of_it(
+    make_gate: MakeGate, devices: FakeDevices, clock: FakeClock, browser: Listener
+) -> None:
+    secret = "a-secret-of-good-length"
+    gate = await make_gate(sign_in=devices.settings(max_flows=4), metrics={"secret": secret})
+
+    async def now() -> dict[str, float]:
+        answer = await gate.get("/-/metrics", headers={"Authorization": f"Bearer {secret}"})
+        return counted(await answer.text())
+
+    results = ("approved", "cancelled", "expired", "failed", "refused", "replaced")
+    nothing = {
+        "flows": 0,
+        **{f"starts {each}": 0 for each in ("full", "started", "unavailable")},
+        **{f"ends {each}": 0 for each in results},
+    }
+    assert await now() == nothing
+    for end, state in ((error("access_denied"), "refused"), (error("invalid_grant"), "failed")):
+        stream = await browser.open(gate, await begin(gate))
+        devices.say(end)
+        await clock.asleep(1)
+        clock.advance(5)
+        await stream.until(state)
+    arrived, left = await begin(gate), await begin(gate)
+    streams = [await browser.open(gate, each) for each in (arrived, left)]
+    devices.say(APPROVED)
+    await clock.asleep(2)
+    clock.advance(5)
+    for stream in streams:
+        await stream.until("accepted")
+    assert (await finish(gate, arrived)).status == 303  # and the other one's token is left here
+    replaced = await begin(gate)
+    cancelled = await gate.post(START, headers=own(gate, **replaced), data={})
+    await gate.post(CANCEL, headers=own(gate, Cookie=cookie_of(cancelled)), data={})
+    waiting = [await begin(gate) for _ in range(3)]
+    assert (await start(gate)).status == 429
+    began = {"starts started": 9, "starts full": 1, "ends approved": 2}
+    ended = {f"ends {each}": 1 for each in ("refused", "failed", "replaced", "cancelled")}
+    assert await now() == {**nothing, **began, **ended, "flows": 4}
+    clock.advance(301)
+    for cookie in (*waiting, left):
+        await gate.get(WAIT, headers={**PERSON, **cookie})
+    devices.start = (500, "")
+    assert (await start(gate)).status == 503
+    late = {"ends expired": 3, "starts unavailable": 1}
+    assert await now() == {**nothing, **began, **ended, **late}
+
+
 # Words
 
 

@@ -13,6 +13,7 @@ from gate.observe.verifications import VerificationStatistics
 from gate.observe.writer import log_statistics
 from gate.readiness import Readiness
 from gate.session import SessionSeal
+from gate.sign_in.counts import SignInStatistics
 from gate.site.record import SiteStatistics
 from gate.state.revocations import Revocations
 from gate.verify.breaker import Breaker
@@ -85,6 +86,16 @@ def of_sessions(seal: SessionSeal, ended: Revocations) -> Readings:
         "gate_sessions_refused_total": {(): seal.refused},
         "gate_revocations": {(): len(ended)},
         "gate_revocations_unwritten": {(): ended.unwritten},
+    }
+
+
+def of_sign_ins(statistics: SignInStatistics) -> Readings:
+    return {
+        "gate_sign_in_flows": {(): statistics.waiting},
+        "gate_sign_in_starts_total": {
+            (result,): count for result, count in statistics.starts.items()
+        },
+        "gate_sign_in_ends_total": {(result,): count for result, count in statistics.ends.items()},
     }
 
 

@@ -60,6 +60,18 @@ FAMILIES: Final = (
     Family("gate_sessions_refused_total", "counter", "Cookies that came and are no session."),
     Family("gate_revocations", "gauge", "What has been ended and is remembered.", join="max"),
     Family("gate_revocations_unwritten", "gauge", "Of these, not written to state_dir yet."),
+    # signing in by QR code
+    Family("gate_sign_in_flows", "gauge", "Sign-ins by QR code that wait."),
+    Family(
+        "gate_sign_in_starts_total", "counter",
+        "Sign-ins by QR code that were to begin, by result: started, full, unavailable.",
+        ("result",),
+    ),
+    Family(
+        "gate_sign_in_ends_total", "counter",
+        "What came of them, by result: approved, refused, expired, failed, cancelled, replaced.",
+        ("result",),
+    ),
     # the site
     Family("gate_site_files", "gauge", "Files that are served.", join="max"),
     Family("gate_site_pages", "gauge", "Of these, pages.", join="max"),

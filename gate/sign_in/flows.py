@@ -16,6 +16,7 @@ from gate.clocks import Clocks
 from gate.config.sign_in import QrSettings
 from gate.limits import FailureLimits, place_of
 from gate.sign_in import qr
+from gate.sign_in.counts import SignInStatistics
 from gate.sign_in.flow import Flow, State
 from gate.sign_in.progress import Answer, BadAnswer, Transaction, Unreachable, Word
 
@@ -37,6 +38,12 @@ scripts asks anew every 5 seconds."""
 
 FINISH_SECONDS = 60.0
 """For the browser to fetch its session, once the phone has said yes."""
+
+
+_STARTS = ("started", "full", "unavailable")
+
+_ENDS = ("approved", "refused", "expired", "failed", "cancelled", "replaced")
+"""Values of `State`, and what comes before a session."""
 
 
 class Authorizer(Protocol):
@@ -65,6 +72,8 @@ class Flows:
         self._authorizer = authorizer
         self._limits = limits
         self._clocks = clocks
+        self._starts = dict.fromkeys(_STARTS, 0)
+        self._ends = dict.fromkeys(_ENDS, 0)
         self._live: OrderedDict[str, Flow] = OrderedDict()
         self._over: OrderedDict[str, Flow] = OrderedDict()
 
@@ -72,8 +81,24 @@ class Flows:
         """How many wait."""
         return len(self._live)
 
+    def statistics(self) -> SignInStatistics:
+        """What was counted until now."""
+        return SignInStatistics(len(self), dict(self._starts), dict(self._ends))
+
     async def begin(self, address: str, agent: str, wanted: str, *, name: str = "") -> Flow:
         """Start a transaction. Raises `Full`, `Unreachable` or `BadAnswer`."""
+        try:
+            flow = await self._begin(address, agent, wanted, name)
+        except Full:
+            self._starts["full"] += 1
+            raise
+        except (Unreachable, BadAnswer):
+            self._starts["unavailable"] += 1
+            raise
+        self._starts["started"] += 1
+        return flow
+
+    async def _begin(self, address: str, agent: str, wanted: str, name: str) -> Flow:
         now = self._clocks.monotonic()
         place = place_of(address)
         self._make_room(place, now)
@@ -150,6 +175,9 @@ class Flows:
         """Whatever it was, it is over."""
         if self._live.pop(flow.id, None) is None:
             return
+        # where there is none, it never began, or is counted as approved
+        if flow.transaction is not None and state.value in self._ends:
+            self._ends[state.value] += 1
         flow.turn(state)
         if flow.poller is not None and flow.poller is not asyncio.current_task():
             flow.poller.cancel()
@@ -250,6 +278,7 @@ class Flows:
                 flow.token = answer.token
                 flow.transaction, flow.code = None, ""
                 flow.deadline = now + FINISH_SECONDS
+                self._ends["approved"] += 1
                 flow.turn(State.ACCEPTED)
             case Word.REFUSED:
                 self._limits.failed(flow.place, flow.agent)

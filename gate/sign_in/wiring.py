@@ -1,6 +1,6 @@
 """Puts signing in together: its routes, and how long its parts live."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -15,6 +15,7 @@ from gate.outcome import Outcome
 from gate.scope import Scope
 from gate.sign_in.asking import Api
 from gate.sign_in.cookie import FlowCookie
+from gate.sign_in.counts import SignInStatistics
 from gate.sign_in.custom import CustomAuthorizer
 from gate.sign_in.device import DeviceAuthorizer
 from gate.sign_in.flows import Authorizer, Flows
@@ -64,6 +65,11 @@ class SignIn:
                 "/-/sign-in/finish": (("POST",), flows.finish),
                 "/-/sign-in/cancel": (("POST",), flows.cancel),
             }
+
+    @property
+    def statistics(self) -> Callable[[], SignInStatistics] | None:
+        """What is counted; None where there are no QR codes."""
+        return None if self._flows is None else self._flows.statistics
 
     def instead_of(
         self, request: web.Request, scope: Scope, outcome: Outcome
