@@ -150,6 +150,28 @@ class Log:
             assert self._grown.wait_for(had, PATIENCE), (paths, outcomes, self._entries)
 
 
+class Holds:
+    """Keeps back answers of an application that are decided and not sent."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, tuple[threading.Event, threading.Event]] = {}
+
+    async def on_prepare(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Connected to `on_response_prepare`, after the application's own."""
+        if (held := self._held.pop(request.path, None)) is not None:
+            came, released = held
+            came.set()
+            assert await asyncio.to_thread(released.wait, PATIENCE), "released in time"
+
+    @contextlib.contextmanager
+    def holding(self, path: str) -> Iterator[threading.Event]:
+        came, released = self._held[path] = threading.Event(), threading.Event()
+        try:
+            yield came
+        finally:
+            released.set()
+
+
 @dataclass(frozen=True, slots=True)
 class Sites:
     """The running servers: their origins, and what a test may turn or read."""
@@ -165,6 +187,9 @@ class Sites:
     """The gate's and the demo portal's."""
     log: Log
 
+    holds: Holds
+    """Of the gate's answers."""
+
     def token(self) -> str:
         """A good token, handed out by the demo's portal."""
         browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
@@ -173,6 +198,11 @@ class Sites:
             found = re.search(r"\?token=([\w-]+)", page.read().decode())
         assert found is not None
         return found[1]
+
+    def holding(self, path: str) -> contextlib.AbstractContextManager[threading.Event]:
+        """Keep back the gate's next answer at this path as long as this lasts; the event is set
+        when there is one."""
+        return self.holds.holding(path)
 
     def showing(self, html: str, *, on: str) -> str:
         """The address of a page with this HTML on the plain portal or the stranger's."""
@@ -185,7 +215,8 @@ def two_sites(folder: Path) -> Iterator[Sites]:
     listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(4)]
     ports = [listener.getsockname()[1] for listener in listeners]
     portal, plain, stranger = (f"http://localhost:{port}" for port in ports[1:])
-    sites = Sites(f"http://127.0.0.1:{ports[0]}", portal, plain, stranger, FakeClock(), Log())
+    gate = f"http://127.0.0.1:{ports[0]}"
+    sites = Sites(gate, portal, plain, stranger, FakeClock(), Log(), Holds())
     settings = Settings.model_validate(
         {
             "site": {"root": handbook(folder, sites.gate)},
@@ -201,6 +232,7 @@ def two_sites(folder: Path) -> Iterator[Sites]:
         any_page(),
         any_page(),
     ]
+    apps[0].on_response_prepare.append(sites.holds.on_prepare)
     with served(list(zip(apps, listeners, strict=True))):
         yield sites
 

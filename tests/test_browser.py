@@ -170,15 +170,22 @@ def test_signing_out_of_the_portal_ends_what_another_tab_reads(page: Page, sites
     page.wait_for_url(sites.portal + "/sign-in")
 
 
-def test_a_portals_sign_out_form_ends_the_session(page: Page, sites: Sites) -> None:
-    page.goto(
-        sites.showing(
-            f'<iframe name="docs" src="{sites.gate}/?token={sites.token()}"></iframe>'
-            f'<form method="post" target="docs" action="{sites.gate}/-/sign-out">'
-            "<button>Close</button></form>",
-            on=sites.plain,
-        )
+def closing(sites: Sites, source: str) -> str:
+    """The address of a portal's page with a frame, and a form that signs out in it."""
+    return sites.showing(
+        f'<iframe name="docs" src="{sites.gate}{source}"></iframe>'
+        f'<form method="post" target="docs" action="{sites.gate}/-/sign-out">'
+        "<button>Close</button></form>",
+        on=sites.plain,
     )
+
+
+@pytest.mark.parametrize("cookies", ["allowed", BLOCKED])
+def test_a_portals_sign_out_form_ends_the_session(
+    open_page: OpenPage, sites: Sites, cookies: Cookies
+) -> None:
+    page = open_page(cookies)
+    page.goto(closing(sites, f"/?token={sites.token()}"))
     frame = frame_in(page)
     expect_handbook(frame)
     page.get_by_role("button", name="Close").click()
@@ -187,6 +194,38 @@ def test_a_portals_sign_out_form_ends_the_session(page: Page, sites: Sites) -> N
     assert COOKIE not in {cookie.get("name") for cookie in page.context.cookies()}
     frame.goto(sites.gate + "/settings/")
     expect_page(frame, "Please come in through the portal")
+
+
+def test_the_gates_own_button_signs_out_in_a_frame(page: Page, sites: Sites) -> None:
+    frame = sign_in(page, sites)
+    expect_handbook(frame)
+    frame.goto(sites.gate + "/-/sign-out")
+    frame.get_by_role("button", name="Sign out").click()
+    expect_page(frame, "You are signed out")
+    assert COOKIE not in {cookie.get("name") for cookie in page.context.cookies()}
+
+
+def test_a_renewal_under_way_does_not_bring_back_a_session_that_was_ended(
+    page: Page, sites: Sites
+) -> None:
+    page.goto(closing(sites, f"/?token={sites.token()}"))
+    frame = frame_in(page)
+    expect_handbook(frame)
+    sites.clock.advance(2000)  # more than half the idle time
+    with sites.holding("/settings/") as held:
+        follow(frame, "Settings")
+        held.wait()  # decided, with a new cookie, and not sent yet
+        tab = page.context.new_page()
+        with contextlib.closing(tab):
+            tab.goto(closing(sites, "/-/signed-out"))
+            tab.get_by_role("button", name="Close").click()
+            sites.log.wait_for("/-/sign-out", "allowed")
+            expect_page(frame_in(tab), "You are signed out")
+            assert COOKIE not in {cookie.get("name") for cookie in page.context.cookies()}
+    expect_page(frame, "Settings")
+    assert COOKIE in {cookie.get("name") for cookie in page.context.cookies()}, "it came too late"
+    frame.goto(sites.gate + "/operating/")
+    expect(frame.locator("h1")).to_have_text(re.compile("Please come in|Your session has run out"))
 
 
 def test_a_visitors_time_runs_out_until_the_portal_is_reloaded(page: Page, sites: Sites) -> None:
@@ -306,6 +345,18 @@ class Fox:
         wait = Wait(self._browser, PATIENCE, ignored_exceptions=errors.StaleElementException)
         wait.until(acted, message=f"no {selector} with {text!r}")
 
+    def visit(self, path: str) -> None:
+        self._browser.execute_script(f"location.href = {path!r}")
+
+    def cookies(self) -> list[str]:
+        """The names of those that the gate set, in whatever partition."""
+        with self._browser.using_context("chrome"):
+            names: list[str] = self._browser.execute_script(
+                "return Services.cookies.cookies.filter((e) => e.host === '127.0.0.1')"
+                ".map((e) => e.name)"
+            )
+        return names
+
     def path(self) -> str:
         url: str = self._browser.execute_script("return location.href")
         return url.removeprefix(self._sites.gate)
@@ -362,3 +413,13 @@ def test_firefox_reloads_frame_and_portal(reader: Fox) -> None:
     reader.see("h1", "Getting started")
     reader.reload_the_portal()
     reader.see("h1", "Docs Gate")
+
+
+def test_firefox_forgets_the_session_in_the_frame_where_it_is_signed_out(reader: Fox) -> None:
+    assert reader.cookies() == [COOKIE]
+    reader.visit("/-/sign-out")
+    reader.click("button", "Sign out")
+    reader.see("h1", "You are signed out")
+    assert reader.cookies() == []
+    reader.visit("/settings/")
+    reader.see("h1", "Please come in through the portal")
