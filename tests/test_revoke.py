@@ -202,6 +202,21 @@ async def test_a_renewal_under_way_does_not_bring_a_session_back(
     assert await status(gate, {"Cookie": cookie_of(before)}) == 401
 
 
+async def test_who_signs_out_while_the_verify_api_is_asked_is_not_let_in_by_its_answer(
+    make_gate: MakeGate, api: FakeApi, clock: FakeClock
+) -> None:
+    gate = await start(make_gate)
+    ann = await gate.sign_in(GOOD)
+    clock.advance(2000)  # past the verdict, and past half the idle time
+    released = api.hold()
+    page = asyncio.create_task(gate.get("/", headers=ann))
+    await api.asked.wait()
+    assert (await gate.post("/-/sign-out", headers={**ann, "Origin": gate.origin})).status == 303
+    released.set()
+    answer = await page
+    assert (answer.status, answer.headers.get("Set-Cookie")) == (401, None)
+
+
 @in_one_worker
 @pytest.mark.parametrize("way", ["sign-out", "revoke"])
 async def test_what_cannot_be_written_is_503_and_readiness_says_why(
