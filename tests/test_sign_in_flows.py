@@ -1,6 +1,8 @@
 """The sign-ins that wait: one poller each, as often as is allowed, and none where nobody looks."""
 
 import asyncio
+import gc
+import tracemalloc
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -245,12 +247,18 @@ async def test_a_thousand_are_asked_once_an_interval_each_and_not_at_all_once_cl
     await clock.asleep(1000)
     for flow in waiting:
         flow.watchers += 1
+    sizes = []
+    tracemalloc.start()
     for turn in (1, 2, 3):
         clock.advance(5)
         await clock.asleep(1000)
         assert set(authorizer.polled.values()) == {turn}
         assert len(authorizer.polled) == 1000
         assert len(asyncio.all_tasks()) == tasks
+        gc.collect()
+        sizes.append(tracemalloc.get_traced_memory()[0])
+    tracemalloc.stop()
+    assert sizes[2] - sizes[1] < 16_000, "waiting longer takes not even a number for each"
     for flow in waiting:
         flow.watchers -= 1
     clock.advance(GONE_AFTER + 1)
@@ -262,6 +270,31 @@ async def test_a_thousand_are_asked_once_an_interval_each_and_not_at_all_once_cl
     assert len(flows) == 1
     assert not any(flow.transaction or flow.code for flow in waiting), "nothing of them stays"
     await flows.close()
+
+
+def alive() -> Counter[str]:
+    """How many objects there are of the kinds that a sign-in is made of."""
+    gc.collect()
+    kinds = (Flow, Transaction, asyncio.Task, asyncio.Event, asyncio.TimerHandle)
+    return Counter(type(each).__name__ for each in gc.get_objects() if isinstance(each, kinds))
+
+
+async def test_nothing_stays_of_those_that_ended_but_how_they_did(
+    clock: FakeClock, authorizer: Scripted
+) -> None:
+    before, most = alive(), 50
+    for _ in range(2):  # what is remembered of the first makes way for the second
+        flows = make(authorizer, clock, max_flows=most)
+        for number in range(most):
+            flow = await flows.begin(f"10.0.0.{number}", "", "/")
+        await clock.asleep(most)
+        del flow
+        clock.advance(300)
+        await clock.asleep(0)
+        assert len(flows) == 0
+        assert alive() - before == Counter(Flow=most, Event=most)
+    del flows
+    assert alive() == before
 
 
 async def test_there_is_a_cap_for_an_address_and_one_for_all(
