@@ -78,6 +78,11 @@ class FakeDevices:
         answer = self.answers.popleft() if len(self.answers) > 1 else self.answers[0]
         return _response(*answer)
 
+    def app(self) -> web.Application:
+        app = web.Application()
+        app.add_routes([web.post("/device", self.device), web.post("/token", self.token)])
+        return app
+
     def settings(self, **more: Any) -> dict[str, Any]:
         """`[sign_in]` for a gate that asks here."""
         qr = {
@@ -99,8 +104,6 @@ def _response(status: int, body: Any) -> web.Response:
 async def running_devices() -> AsyncIterator[FakeDevices]:
     """The server, for as long as the context lasts."""
     fake = FakeDevices()
-    app = web.Application()
-    app.add_routes([web.post("/device", fake.device), web.post("/token", fake.token)])
-    async with TestServer(app) as server:
+    async with TestServer(fake.app()) as server:
         fake.url = str(server.make_url("")).rstrip("/")
         yield fake

@@ -1,8 +1,10 @@
 """Signing in by QR code in Chromium: a screen, and the demo's phone that reads its code.
 
-Both clocks are real here: the phone's server wants to be asked once a second.
+Both clocks are real there: the phone's server wants to be asked once a second. Only where time runs
+out or an answer is late do the gate's clocks stand still, and the server says what a test wants.
 """
 
+import asyncio
 import contextlib
 import io
 import re
@@ -20,6 +22,7 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 
 from gate.app import State, make_app
+from gate.clocks import Clocks
 from gate.config.settings import Settings
 from gate.demo.phone import CLIENT
 from gate.demo.portal import make_portal
@@ -29,6 +32,8 @@ from gate.state.keys import Keys
 from gate.state.revocations import Revocations
 from tests.browsers import BUILT, CHROMIUM, PATIENCE, Log, program, screenshot, served
 from tests.conftest import KEY
+from tests.devices import APPROVED, SLOW_DOWN, FakeDevices
+from tests.fakes import FakeApi, FakeClock
 
 OpenScreen = Callable[..., Page]
 
@@ -78,6 +83,58 @@ class Company:
     def close(self) -> None:
         for each in self._listeners:
             each.close()
+
+
+class Late:
+    """The docs with clocks that a test moves, and a server for devices whose answers it sets."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._clock = FakeClock()
+        self._listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
+        ports = [each.getsockname()[1] for each in self._listeners]
+        self.docs, verify, devices = (f"http://127.0.0.1:{port}" for port in ports)
+        self._api = FakeApi(url=f"{verify}/verify")
+        self.devices = FakeDevices(url=devices)
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator["Late"]:
+        apps = [_elsewhere(self._app), self._api.app(), self.devices.app()]
+        with served(list(zip(apps, self._listeners, strict=True))):
+            yield self
+
+    def pass_by(self, seconds: float) -> None:
+        self._clock.advance(seconds)
+
+    def _app(self) -> web.Application:
+        # a machine with much to do is no service that is away
+        patience = {"connect_timeout": PATIENCE, "timeout": PATIENCE}
+        settings = Settings.model_validate(
+            {
+                "site": {"root": BUILT},
+                "verify": {"url": self._api.url, **patience},
+                "server": {"state_dir": self._folder},
+                "sign_in": self.devices.settings(**patience),
+            }
+        )
+        revocations = Revocations(Journal(self._folder / "revocations"), lifetime=3600)
+        site = read_site(BUILT, public=(), memory_bytes=256 << 20)
+        clocks = Clocks(self._clock.monotonic, self._clock.wall, self._sleep)
+        return make_app(
+            settings, State(site, Keys((KEY,)), revocations), output=Log(), clocks=clocks
+        )
+
+    async def _sleep(self, seconds: float) -> None:
+        """By a clock that another thread moves."""
+        end = self._clock.ticks + seconds
+        while self._clock.ticks < end:  # noqa: ASYNC110 - nothing of this loop may be touched there
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def late(tmp_path: Path) -> Iterator[Late]:
+    with Late(tmp_path).running() as late:
+        yield late
 
 
 def _elsewhere(make: Callable[[], web.Application]) -> web.Application:
@@ -205,6 +262,39 @@ def test_somebody_whom_the_verify_api_does_not_know_stays_outside(
     show_code(screen, f"{docs}/")
     answer(open_screen, scanned(screen), "Former colleague")
     expect(screen.locator("h1")).to_have_text("The portal did not let you in")
+
+
+def test_a_code_that_has_run_out_is_told_and_beginning_again_works(
+    screen: Page, late: Late
+) -> None:
+    show_code(screen, f"{late.docs}/settings/")
+    first = scanned(screen)
+    expect(screen.locator("#left")).to_have_text(re.compile(r"[45]:\d\d"))
+    late.pass_by(300)
+    expect(screen.locator("h1")).to_have_text("The time has run out")
+    assert screen.locator(".code").count() == 0
+    screen.get_by_role("link", name="Start again").click()
+    screen.get_by_role("button", name="Show the QR code").click()
+    assert scanned(screen) != first
+    late.devices.say(APPROVED)
+    late.pass_by(5)
+    screen.wait_for_url(f"{late.docs}/settings/")
+
+
+def test_a_service_that_is_away_or_wants_to_be_asked_less_costs_patience_and_nothing_else(
+    screen: Page, late: Late
+) -> None:
+    show_code(screen, f"{late.docs}/settings/")
+    code, status = scanned(screen), screen.get_by_role("status")
+    late.devices.say((503, ""), SLOW_DOWN, APPROVED)
+    late.pass_by(5)
+    expect(status).to_contain_text("We are trying again by ourselves")
+    late.pass_by(10)
+    expect(status).to_contain_text("Waiting for the phone")
+    assert scanned(screen) == code, "it is as good as before"
+    late.pass_by(10)  # 5 seconds more than there were between two questions
+    screen.wait_for_url(f"{late.docs}/settings/")
+    assert len(late.devices.polls) == 3
 
 
 def test_two_tabs_of_one_sign_in_both_arrive(
