@@ -3,9 +3,9 @@ light and dark, on a phone and on a desk."""
 
 import contextlib
 import importlib.resources
-import itertools
+import re
 import socket
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 from urllib.parse import quote
@@ -37,15 +37,14 @@ from tests.browsers import (
 from tests.fakes import FakeClock
 
 AXE: Final = (importlib.resources.files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
-THEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
-WIDTHS: Final = (1280, 320)
+Theme = Literal["light", "dark"]
 
-EXAMINED: Final = {
-    "en": {(1280, "light"), (320, "dark")},
-    "zh-Hans": {(1280, "dark"), (320, "light")},
+SCREENS: Final[Mapping[str, tuple[tuple[int, Theme], ...]]] = {
+    "en": ((1280, "light"), (320, "dark")),
+    "zh-Hans": ((1280, "dark"), (320, "light")),
 }
-"""Where axe-core looks, as it takes its time; the languages together see every screen. Whether a
-page is too wide is measured on all of them."""
+"""Width and theme. The languages together see every one, since axe-core takes its time."""
+
 SECRET: Final = "a-secret-of-good-length"
 
 BRAND: Final = open_brand(
@@ -77,81 +76,76 @@ _VIOLATIONS: Final = """async () => {
 _TOO_WIDE: Final = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
-def own_pages(language: str) -> dict[str, bytes]:
-    """What readers may see of the gate in a window, by a name for it."""
-    made = {
+def pages(language: str) -> dict[str, bytes]:
+    """What comes instead of the site, by a name for it."""
+    return {
         name: OWN.html(name, request_id=REQUEST, language=language, **FACTS)
         for name in sorted(OWN.names)
     }
-    # one panel is shown at a time, by a script that asks the portal which
-    shell = OWN.shell(language).replace(b"/-/frame.js", b"/-/none.js").decode()
-    for name in shell.split('data-panel="')[1:]:
-        panel = name.partition('"')[0]
-        shown = shell.replace(f'data-panel="{panel}" hidden', f'data-panel="{panel}"')
-        if panel != "site":
-            made[f"shell-{panel}"] = shown.encode()
-    return {**made, **sign_in_pages(language)}
+
+
+def panels(language: str) -> dict[str, bytes]:
+    """The shell with each of its panels, of which a script shows one at a time."""
+    shell = OWN.shell(language).decode()
+    names = set(re.findall('data-panel="(\\w+)"', shell)) - {"site"}
+    return {
+        f"shell-{name}": shell.replace(
+            f'data-panel="{name}" hidden', f'data-panel="{name}"'
+        ).encode()
+        for name in sorted(names)
+    }
 
 
 def sign_in_pages(language: str) -> dict[str, bytes]:
     """Signing in with all that can be offered, in every state, and signing out."""
-    pages, reader = SIGN_IN, Reader(language, REQUEST)
+    reader = Reader(language, REQUEST)
     address = "https://login.example.com/device"
     flow = Flow("id", "", "", "/", deadline=0, seen=0)
     flow.transaction = Transaction("secret", f"{address}?code=WDJB-MJHT", "WDJB-MJHT", address)
     flow.code = qr.svg(flow.transaction.text)
     made = {
-        "offer": pages.offer(reader),
-        "offer-expired": pages.offer(reader, why="expired"),
-        "offer-wrong-name": pages.offer(reader, wrong_name=True),
-        "sign-out": pages.sign_out(reader),
-        "message-unverified": pages.message(reader, "unverified", finish=True),
-        "message-used-open": pages.message(reader, "used", open_at="/guide/"),
+        "offer": SIGN_IN.offer(reader),
+        "offer-expired": SIGN_IN.offer(reader, why="expired"),
+        "offer-wrong-name": SIGN_IN.offer(reader, wrong_name=True),
+        "sign-out": SIGN_IN.sign_out(reader),
+        "message-unverified": SIGN_IN.message(reader, "unverified", finish=True),
+        "message-used-open": SIGN_IN.message(reader, "used", open_at="/guide/"),
     }
     for state in (State.WAITING, State.UNREACHABLE, State.ACCEPTED):
         flow.turn(state)
         if state is State.ACCEPTED:
             flow.transaction, flow.code = None, ""
-        page = pages.wait(reader, flow, seconds=271, origin="https://docs.example.com")
+        page = SIGN_IN.wait(reader, flow, seconds=271, origin="https://docs.example.com")
         made[f"wait-{state.value}"] = page
     over = [state.value for state in State if state not in LIVE]
     for name in (*over, "unknown", "full", "limited", "unavailable"):
-        made[f"message-{name}"] = pages.message(reader, name, wanted="/guide/")
+        made[f"message-{name}"] = SIGN_IN.message(reader, name, wanted="/guide/")
     return made
 
 
-def showing(pages: dict[str, bytes]) -> web.Application:
-    """These pages, with the policy, the styles and the scripts that they come with."""
+def showing(made: dict[str, bytes]) -> web.Application:
+    """These pages, with the policy and the styles that they come with. Their scripts are empty, as
+    they load a page anew or leave it, perhaps while it is looked at."""
     files = {
         "gate.css": ("text/css", OWN.stylesheet),
-        "page.js": ("text/javascript", OWN.script),
+        "page.js": ("text/javascript", b""),
         "sign-in.css": ("text/css", SIGN_IN.stylesheet),
-        "sign-in.js": ("text/javascript", SIGN_IN.script),
+        "sign-in.js": ("text/javascript", b""),
         "logo": (BRAND.logo_type, BRAND.logo),
     }
 
     async def page(request: web.Request) -> web.Response:
         headers = {"Content-Security-Policy": POLICY}
-        body = pages[request.match_info["name"]]
+        body = made[request.match_info["name"]]
         return web.Response(body=body, headers=headers, content_type="text/html")
 
     async def file(request: web.Request) -> web.Response:
         kind, body = files.get(request.match_info["name"], ("text/plain", b""))
-        return web.Response(body=body, content_type=kind)
-
-    async def stay(request: web.Request) -> web.Response:
-        """The page of an approved sign-in sends its form at once, and would be left."""
-        return web.Response(status=204)
+        headers = {"Cache-Control": "max-age=600"}  # else each page asks for them anew
+        return web.Response(body=body, content_type=kind, headers=headers)
 
     app = web.Application()
-    app.add_routes(
-        [
-            web.get("/-/{name}", file),
-            web.get("/-/sign-in/events", stay),
-            web.post("/-/sign-in/finish", stay),
-            web.get("/{name}", page),
-        ]
-    )
+    app.add_routes([web.get("/-/{name}", file), web.get("/{name}", page)])
     return app
 
 
@@ -182,31 +176,32 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
     context.close()
 
 
-def findings(page: Page, name: str, examined: Set[tuple[int, str]]) -> list[str]:
-    """What is wrong with the page as it stands there, in both themes and at both widths."""
+def findings(page: Page, name: str, language: str) -> list[str]:
+    """What is wrong with the page as it stands there, on the screens of this language."""
     wrong = []
-    for width, theme in itertools.product(WIDTHS, THEMES):
+    for width, theme in SCREENS[language]:
         at = f"{name}-{width}-{theme}"
         page.set_viewport_size({"width": width, "height": 800})
         page.emulate_media(color_scheme=theme)
         if (pixels := page.evaluate(_TOO_WIDE)) > 0:
             wrong.append(f"{at}: {pixels} px wider than the screen")
-        if (width, theme) in examined:
-            wrong += [f"{at}: {each}" for each in page.evaluate(_VIOLATIONS)]
+        wrong += [f"{at}: {each}" for each in page.evaluate(_VIOLATIONS)]
         screenshot(at, lambda path: page.screenshot(path=path, full_page=True))
     return wrong
 
 
-@pytest.mark.parametrize("language", EXAMINED)
+@pytest.mark.parametrize("make", [pages, panels, sign_in_pages])
+@pytest.mark.parametrize("language", SCREENS)
 def test_everybody_can_read_every_page_of_the_gates_own(
-    context: BrowserContext, language: str
+    context: BrowserContext, language: str, make: Callable[[str], dict[str, bytes]]
 ) -> None:
-    pages, wrong = own_pages(language), []
+    made, wrong = make(language), []
+    assert len(made) > 10
     page = context.new_page()
-    with at_address(showing(pages)) as address:
-        for name in pages:
+    with at_address(showing(made)) as address:
+        for name in made:
             page.goto(f"{address}/{name}")
-            wrong += findings(page, f"{language}-{name}", EXAMINED[language])
+            wrong += findings(page, f"{language}-{name}", language)
     assert wrong == []
 
 
@@ -239,8 +234,8 @@ def test_everybody_can_read_the_status_page(context: BrowserContext, running: Ru
     page.goto(f"{running.gate}/nowhere?token=wrong")
     page.goto(f"{running.gate}/-/status")
     page.get_by_text("Settings", exact=True).click()
-    assert findings(page, "status", EXAMINED["en"]) == []
-    for width in WIDTHS:
+    assert findings(page, "status", "en") == []
+    for width, _ in SCREENS["en"]:
         page.set_viewport_size({"width": width, "height": 800})
         keys = "[...document.querySelectorAll('.settings th code')]"
         assert page.evaluate(f"{keys}.filter((e) => e.getClientRects().length > 1).length") == 0
