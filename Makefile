@@ -23,7 +23,7 @@ check: $(VENV)/checked ## lint, types and the Dockerfile
 	@$(BIN)/mypy
 	@$(BIN)/hadolint Dockerfile
 
-bench: $(VENV)/tested ## processor time a request, beside others; ARGS=--help for other figures
+bench: $(VENV)/benched ## what the gate costs, beside others; ARGS=--help for parts and other figures
 	@$(BIN)/python -m bench $(ARGS)
 
 site: $(VENV)/docs ## build docs/ into site/
@@ -52,6 +52,10 @@ $(VENV)/installed: $(VENV)/pip
 
 $(VENV)/tested: $(VENV)/installed
 	@$(PIP) install --group test
+	@touch $@
+
+$(VENV)/benched: $(VENV)/tested
+	@$(PIP) install --group bench
 	@touch $@
 
 $(VENV)/checked: $(VENV)/tested

@@ -1,4 +1,4 @@
-"""`python -m bench`: what a request costs, beside others. `python -m bench WHAT`: other figures.
+"""`python -m bench`: what the gate costs, beside others. `python -m bench WHAT`: other figures.
 
 Every bench prints a table with a verdict, and ends with 1 where a limit is not kept.
 """
@@ -13,8 +13,8 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from bench import crowds, hanging, load, memory, misbehaviour, requests
-from bench.machine import Cores, cores, model
+from bench import crowds, hanging, load, memory, misbehaviour, page, requests, results
+from bench.machine import Cores, allow_open_files, cores, model
 from bench.servers import CHECKOUT, BenchProblem
 
 Bench = Callable[[Path, Path, Cores], bool]
@@ -31,15 +31,18 @@ def main() -> int:
     """Exit code 1 where something could not be measured, or a limit was not kept."""
     options = _parser().parse_args()
     signal.signal(signal.SIGTERM, _ended)
+    if options.what == "page":
+        page.write(results.load())
+        return 0
     try:
         load.check()
+        allow_open_files()
         with tempfile.TemporaryDirectory(prefix="gate-bench-") as name:
             folder, site = Path(name), Path(name) / "site"
             # a copy, so that a site built meanwhile changes nothing
             shutil.copytree(CHECKOUT / "site", site)
             if options.what == "requests":
-                requests.run(folder, site, cores(), options)
-                return 0
+                return 0 if requests.run(folder, site, options) else 1
             print(f"{model()}; {cores()}")
             return 0 if BENCHES[options.what][0](folder, site, cores()) else 1
     except BenchProblem as problem:
@@ -56,9 +59,10 @@ def _parser() -> argparse.ArgumentParser:
         "what",
         nargs="?",
         default="requests",
-        choices=["requests", *BENCHES],
+        choices=["requests", "page", *BENCHES],
         metavar="WHAT",
-        help=f"requests, which has all of the options; {others}",
+        help="requests, which has all of the options; page: docs/performance.md again, from what "
+        f"was found last; {others}",
     )
     requests.add_options(parser)
     return parser

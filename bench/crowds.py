@@ -5,18 +5,17 @@ in interleaved rounds. A cost that grows with what is remembered shows in the ra
 """
 
 import contextlib
-import json
 import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import load
-from bench.gates import running_gate
+from bench import load, scripts
+from bench.chromium import PAGE
+from bench.gates import warm_gate
 from bench.machine import Cores, cpu_seconds, resident
-from bench.scenarios import BROWSER, NAVIGATION
-from bench.servers import Server, python
-from bench.warm_gate import COOKIES, FORM
+from bench.servers import Server
+from bench.warm_gate import FORM
 
 FEW, MANY = 1_000, 1_000_000
 
@@ -26,8 +25,8 @@ a thousand verdicts and no million, and no more than that may show."""
 
 ROUNDS = 15
 
-_HEADERS = {**BROWSER, **NAVIGATION, "Host": "docs.example.com"}
-_FILL_SECONDS = 900.0
+COOKIES = 30_000
+"""Readers at most who have a session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,27 +60,28 @@ def run(folder: Path, site: Path, cores: Cores) -> bool:
 
 @contextlib.contextmanager
 def _gate(folder: Path, site: Path, cores: Cores, verdicts: int) -> Iterator[Gate]:
-    verify = 'url = "http://127.0.0.1:1/nobody-is-asked"'
-    more = f"[cache]\nttl = 7200\nmax_entries = {MANY}"  # longer than the bench
-    program = python("bench.warm_gate", str(verdicts))
-    with running_gate(
-        folder, site, cores, verify, more, program=program, patience=_FILL_SECONDS
-    ) as server:
-        cookies = json.loads((folder / f"{server.port}.cookies").read_text("ascii"))
+    with warm_gate(
+        folder,
+        site,
+        cores,
+        verdicts=verdicts,
+        cookies=COOKIES,
+        cache=f"ttl = 7200\nmax_entries = {MANY}",  # longer than the bench
+    ) as (server, cookies):
         yield Gate(server, verdicts, cookies)
 
 
 def _bearers(file: Path, gate: Gate) -> None:
-    load.write_bearers(file, "/", _HEADERS, FORM, gate.verdicts)
+    scripts.write_bearers(file, PAGE, FORM, gate.verdicts)
 
 
 def _few_cookies(file: Path, gate: Gate) -> None:
     some = gate.cookies[:: len(gate.cookies) // FEW]
-    load.write_script(file, "/", _HEADERS, some[:FEW])
+    scripts.write_reading(file, [PAGE], some[:FEW])
 
 
 def _all_cookies(file: Path, gate: Gate) -> None:
-    load.write_script(file, "/", _HEADERS, gate.cookies)
+    scripts.write_reading(file, [PAGE], gate.cookies)
 
 
 def _compared(folder: Path, cores: Cores, gates: list[Gate], what: str, write: Write) -> bool:

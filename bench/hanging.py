@@ -13,10 +13,11 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench import load
+from bench import load, scripts
+from bench.chromium import PAGE
 from bench.gates import running_gate
 from bench.machine import Cores, on_core
-from bench.scenarios import BROWSER, NAVIGATION, READERS
+from bench.scenarios import READERS
 from bench.servers import BenchProblem, Server, ask
 from tests.misbehaving_process import Misbehaving, misbehaving
 
@@ -30,7 +31,6 @@ TIMEOUT, SECONDS = 1, 2
 EACH_SECOND = 50
 """People who come in with new tokens."""
 
-_HEADERS = {**BROWSER, **NAVIGATION, "Host": "docs.example.com"}
 _PATIENCE = 10.0
 
 
@@ -42,7 +42,7 @@ def run(folder: Path, site: Path, cores: Cores) -> bool:
     with misbehaving() as api:
         verify = f'url = "{api.url}"\ntimeout = {TIMEOUT}'
         with running_gate(folder, site, cores, verify) as server:
-            load.write_script(script, "/", _HEADERS, _cookies(server))
+            scripts.write_reading(script, [PAGE], _cookies(server))
             _calm(script, server, cores)
             for number in range(ROUNDS):
                 calm = _calm(script, server, cores) if number % 2 else 0.0

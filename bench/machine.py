@@ -2,13 +2,14 @@
 
 import contextlib
 import os
+import resource
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 # fields of proc(5)'s stat behind the command's closing bracket, which may itself hold spaces
-_USER, _SYSTEM = 11, 12
+_PARENT, _USER, _SYSTEM = 1, 11, 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +52,26 @@ def on_core(core: int | None) -> Iterator[None]:
 
 def cpu_seconds(pid: int) -> float:
     """Processor time of a process with all its threads, user and system, since its start."""
-    stat = Path(f"/proc/{pid}/stat").read_text("ascii", "replace")
-    fields = stat.rpartition(")")[2].split()
+    fields = _stat(pid)
     return (int(fields[_USER]) + int(fields[_SYSTEM])) / _TICKS
+
+
+def family(pid: int) -> list[int]:
+    """The process, and those that it and they started."""
+    parents = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with contextlib.suppress(OSError):  # it ended meanwhile
+                parents[int(folder.name)] = int(_stat(int(folder.name))[_PARENT])
+    found = [pid]
+    for each in found:
+        found += [child for child, parent in parents.items() if parent == each]
+    return found
+
+
+def _stat(pid: int) -> list[str]:
+    stat = Path(f"/proc/{pid}/stat").read_text("ascii", "replace")
+    return stat.rpartition(")")[2].split()
 
 
 def resident(pid: int) -> int:
@@ -77,6 +95,12 @@ def _status(pid: int, field: str) -> int:
         if name == field:
             return int(value.split()[0]) * 1024
     raise OSError(f"process {pid} has no {field}")
+
+
+def allow_open_files() -> None:
+    """As many open files as this user may have, for us and whatever we start."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def model() -> str:

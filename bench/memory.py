@@ -8,11 +8,11 @@ import json
 import subprocess
 from pathlib import Path
 
-from bench import load
+from bench import load, scripts
+from bench.chromium import PAGE
 from bench.gates import running_gate
 from bench.machine import Cores, on_core, resident
 from bench.rooms import Growth
-from bench.scenarios import BROWSER, NAVIGATION
 from bench.servers import CHECKOUT, BenchProblem, free_port, python, running
 
 MILLION = 1_000_000
@@ -86,7 +86,7 @@ def _sockets(folder: Path, site: Path, cores: Cores) -> tuple[int, int]:
         before = resident(gate.pid)
         while asked < STRANGERS:
             script = folder / "strangers.lua"
-            load.write_strangers(script, "/", {**BROWSER, **NAVIGATION}, seed=asked)
+            scripts.write_strangers(script, PAGE, seed=asked)
             asked += load.run(
                 script, gate.port, seconds=_WRK_SECONDS, core=cores.load, refused=True
             ).requests

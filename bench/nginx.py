@@ -1,28 +1,31 @@
 """nginx doing the same job: static files behind `auth_request`, verdicts cached, a JSON line each.
 
 The settings are the best that we know: files precompressed, descriptors cached, verdicts in shared
-memory, the log buffered. What it cannot do is left out, not counted against it: sessions, an
-encrypted cookie, sign-out, revocation.
+memory, the log buffered. What it cannot do is left out, not counted against it: its cookie is the
+token itself, set unseen; no sessions, no sign-out, no revocation.
 """
 
-import gzip
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from bench.servers import BenchProblem
+from bench.copies import NOT_COPIED
+from bench.servers import Absent, Tls
 
-INSTALL = "this contender needs nginx with auth_request: apt-get install nginx-light"
-COMPRESSED = {".html", ".css", ".js", ".json", ".svg", ".xml", ".txt"}
-_NOT_COPIED = {"content-type", "content-length", "content-encoding", "date", "server", "etag",
-               "last-modified", "accept-ranges", "vary", "connection"}  # fmt: skip
+INSTALL = "not installed: apt-get install nginx-light"
+
+_BROTLI = Path("/usr/lib/nginx/modules/ngx_http_brotli_static_module.so")
+"""Of libnginx-mod-http-brotli-static. Without it nginx sends gzip."""
+
+_FILES = 20_000
 
 _SETTINGS = """\
 daemon off;
 master_process off;
-pid {folder}/nginx.pid;
+{brotli}pid {folder}/nginx.pid;
+worker_rlimit_nofile {files};
 error_log stderr crit;
-events {{ worker_connections 8192; }}
+events {{ worker_connections {files}; }}
 http {{
   types {{
     text/html html; text/css css; text/javascript js; application/json json;
@@ -37,6 +40,7 @@ http {{
   open_file_cache_valid 300s;
   gzip_static on;
   gzip_vary on;
+  {brotli_static}
   client_body_temp_path {folder}/body;
   proxy_temp_path {folder}/proxy;
   fastcgi_temp_path {folder}/fastcgi;
@@ -51,9 +55,16 @@ http {{
   access_log /dev/stdout line buffer=64k flush=1s;
   upstream api {{ server {api}; keepalive 16; }}
   server {{
-    listen 127.0.0.1:{port} backlog=1024;
+    listen 127.0.0.1:{port}{ssl} backlog=4096;
+{tls}
     root {root};
+    absolute_redirect off;
     location / {{
+      if ($arg_token) {{
+        add_header Set-Cookie
+          "token=$arg_token; Path=/; Secure; HttpOnly; SameSite=None; Partitioned";
+        return 303 $uri;
+      }}
       auth_request /_auth;
       try_files $uri $uri/index.html =404;
 {headers}
@@ -77,28 +88,41 @@ http {{
 
 
 def prepare(
-    folder: Path, site: Path, port: int, verify_url: str, headers: Mapping[str, str]
+    folder: Path,
+    root: Path,
+    port: int,
+    verify_url: str,
+    headers: Mapping[str, str],
+    tls: Tls | None,
 ) -> list[str]:
-    """The command that starts it, on a copy of the site with compressed files, sending the gate's
-    own `headers`. Raises `BenchProblem` where there is no nginx."""
+    """The command that starts it on a site with compressed files, sending the gate's own `headers`.
+    Raises `Absent` where there is no nginx."""
     nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     if nginx is None:
-        raise BenchProblem(INSTALL)
-    folder = folder / "nginx"
-    root = folder / "site"
-    shutil.copytree(site, root)
-    for file in [each for each in root.rglob("*") if each.suffix in COMPRESSED]:
-        file.with_name(file.name + ".gz").write_bytes(gzip.compress(file.read_bytes(), 6))
+        raise Absent(INSTALL)
+    folder = folder / f"nginx-{port}"
+    folder.mkdir()
     added = "\n".join(
         f'      add_header {name} "{_quoted(value)}" always;'
         for name, value in headers.items()
-        if name.lower() not in _NOT_COPIED
+        if name.lower() not in NOT_COPIED
     )
+    certificate = "" if tls is None else f"    ssl_certificate {tls.certificate};\n"
+    key = "" if tls is None else f"    ssl_certificate_key {tls.key};"
     settings = folder / "nginx.conf"
-    api = verify_url.partition("://")[2].partition("/")[0]
-    settings.write_text(
-        _SETTINGS.format(folder=folder, port=port, root=root, api=api, headers=added), "utf-8"
+    text = _SETTINGS.format(
+        folder=folder,
+        port=port,
+        root=root,
+        api=verify_url.partition("://")[2].partition("/")[0],
+        headers=added,
+        files=_FILES,
+        ssl="" if tls is None else " ssl",
+        tls=certificate + key,
+        brotli=f"load_module {_BROTLI};\n" if _BROTLI.exists() else "",
+        brotli_static="brotli_static on;" if _BROTLI.exists() else "",
     )
+    settings.write_text(text, "utf-8")
     return [nginx, "-c", str(settings), "-p", str(folder)]
 
 

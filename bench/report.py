@@ -1,53 +1,48 @@
-"""The table."""
+"""The tables, for a terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from bench.contenders import BARE, GATE, NGINX
-from bench.rounds import Row
-from bench.scenarios import HOT, Scenario
+from bench.limits import Judged
+from bench.results import FIGURES, Row, Table
 
-LIMIT = 2.2
-"""How many times the bare application a hot page of the gate may cost."""
-
-BESIDE_NGINX = {HOT: 0.85}
-OTHERS_BESIDE_NGINX = 0.9
-"""How many times nginx, doing the same job, a request may cost."""
-
-_HEAD = f"{'':<18}{'µs a request':>14}{'min':>8}{'max':>8}{'requests/s':>12}{'p99 ms':>9}"
+_NAME = 32
 
 
-def table(scenario: Scenario, size: int, rows: Sequence[Row]) -> str:
-    """One scenario, contender by contender."""
-    yardstick = _of(rows, BARE)
-    lines = [
-        f"{scenario.name}: {scenario.path}, {size:,} bytes",
-        f"{_HEAD}{'ratio':>8}",
-    ]
-    for row in rows:
-        micros = [sample.micros for sample in row.samples]
-        lines.append(
-            f"  {row.contender:<16}{row.micros:>14.1f}{min(micros):>8.1f}{max(micros):>8.1f}"
-            f"{row.rate:>12,.0f}{row.p99_ms:>9.1f}{row.ratio(yardstick):>8.2f}"
-        )
-    return "\n".join(lines)
+def told(table: Table) -> str:
+    """One comparison."""
+    return "\n".join(_lines(table))
 
 
-def conclusion(scenario: Scenario, rows: Sequence[Row]) -> str:
-    """Whether the limit is kept; empty for a scenario that has none."""
-    if scenario.name != HOT:
-        return ""
-    ratio = _of(rows, GATE).ratio(_of(rows, BARE))
-    verdict = "kept" if ratio <= LIMIT else "NOT KEPT"
-    return f"hot page: {ratio:.2f} times the bare application (at most {LIMIT}): {verdict}"
+def _lines(table: Table) -> Iterator[str]:
+    yield f"{table.name}: {table.says}"
+    figures = table.figures
+    heads = [_short(figure, table) for figure in figures]
+    yield f"{'':<{_NAME}}" + "".join(f"{head:>16}" for head in heads) + "   beside the first row"
+    for row in table.rows:
+        yield f"  {row.contender:<{_NAME - 2}}" + _figures(row, table)
 
 
-def beside_nginx(scenario: Scenario, rows: Sequence[Row]) -> str:
-    """The same beside nginx."""
-    limit = BESIDE_NGINX.get(scenario.name, OTHERS_BESIDE_NGINX)
-    ratio = _of(rows, GATE).ratio(_of(rows, NGINX))
-    verdict = "kept" if ratio <= limit else "NOT KEPT"
-    return f"{scenario.name}: {ratio:.2f} times nginx (at most {limit}): {verdict}"
+def _figures(row: Row, table: Table) -> str:
+    if not row.samples:
+        return f"  {row.note}"
+    cells = "".join(f"{row.told(figure):>16}" for figure in table.figures)
+    ratio = table.beside_first(row)
+    beside = "" if ratio is None else f"{ratio:.2f}x"
+    return f"{cells}{beside:>9}  {row.note}".rstrip()
 
 
-def _of(rows: Sequence[Row], name: str) -> Row:
-    return next(row for row in rows if row.contender == name)
+def _short(figure: str, table: Table) -> str:
+    short = {
+        "micros": f"µs a {table.each}",
+        "rate": f"{table.each}s/s",
+        "busiest": "by the busiest",
+    }
+    return short.get(figure, FIGURES[figure].head)
+
+
+def verdicts(judged: Sequence[Judged]) -> str:
+    """Every limit, what was found, and whether it was kept."""
+    return "\n".join(
+        f"{each.limit.what:<78}{each.shown:>12}   {each.limit.due:<18} {each.verdict}"
+        for each in judged
+    )

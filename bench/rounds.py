@@ -1,81 +1,89 @@
 """The measuring: interleaved rounds, so that what else the machine does meets everyone alike."""
 
-import statistics
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Mapping, Sequence
 
-from bench.contenders import Contender
 from bench.load import run
-from bench.machine import Cores, cpu_seconds
+from bench.machine import Cores
+from bench.names import GATE
+from bench.results import Row, Sample, Table
 from bench.scenarios import Scenario
+from bench.servers import Answer, BenchProblem
+from bench.stage import Contender
+
+MIB = 1 << 20
+
+Tell = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One contender under one scenario in one round."""
+class Rounds:
+    """How often and how long is measured, and where."""
 
-    micros: float
-    """Processor time of the server a request."""
-    rate: float
-    """Requests a second."""
-    p99_ms: float
-    requests: int
+    def __init__(self, *, rounds: int | None, seconds: int, cores: Cores, tell: Tell) -> None:
+        self.rounds = rounds
+        """Instead of the scenario's own."""
+        self.seconds = seconds
+        self.cores = cores
+        self.tell = tell
+
+    def measure(
+        self, contenders: Sequence[Contender], scenario: Scenario, *, secure: bool = False
+    ) -> list[Row]:
+        """A B C A B C …"""
+        samples: dict[str, list[Sample]] = {each.name: [] for each in contenders}
+        failed: dict[str, str] = {}
+        count = self.rounds or scenario.rounds
+        for number in range(count):
+            self.tell(f"{scenario.name}: round {number + 1} of {count}")
+            for each in contenders:
+                if each.name in failed:
+                    continue
+                try:
+                    samples[each.name].append(self.sample(each, scenario, secure))
+                except BenchProblem as problem:
+                    if each.name == GATE:
+                        raise
+                    print(f"{each.name}: {problem}", file=sys.stderr)
+                    failed[each.name] = "did not answer every request"
+        return [
+            Row(each.name, [], failed[each.name])
+            if each.name in failed
+            else Row(each.name, samples[each.name], sent(each.answers[scenario.name]))
+            for each in contenders
+        ]
+
+    def sample(self, contender: Contender, scenario: Scenario, secure: bool) -> Sample:
+        """One contender under one scenario in one round."""
+        server = contender.server
+        before = server.cpu_seconds
+        load = run(
+            contender.scripts[scenario.name],
+            server.port,
+            seconds=self.seconds * scenario.times,
+            core=self.cores.load,
+            connections=scenario.connections,
+            secure=secure,
+        )
+        spent = server.cpu_seconds - before
+        counted = load.requests / scenario.requests
+        contender.answered += load.requests
+        return {
+            "micros": spent / counted * 1e6,
+            "rate": counted / load.seconds,
+            "p50_ms": load.p50_ms,
+            "p99_ms": load.p99_ms,
+            "rss_mib": server.resident / MIB,
+        }
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One contender under one scenario in all rounds."""
-
-    contender: str
-    samples: Sequence[Sample]
-
-    @property
-    def micros(self) -> float:
-        """The median."""
-        return statistics.median(sample.micros for sample in self.samples)
-
-    @property
-    def rate(self) -> float:
-        """The median."""
-        return statistics.median(sample.rate for sample in self.samples)
-
-    @property
-    def p99_ms(self) -> float:
-        """The median."""
-        return statistics.median(sample.p99_ms for sample in self.samples)
-
-    def ratio(self, yardstick: "Row") -> float:
-        """How many times the yardstick's processor time: the median of each round's own ratio."""
-        pairs = zip(self.samples, yardstick.samples, strict=True)
-        return statistics.median(ours.micros / theirs.micros for ours, theirs in pairs)
+def sent(answers: Sequence[Answer]) -> str:
+    """What a contender sent: the coding, and the bytes of all its answers."""
+    codings = {answer.header("Content-Encoding") for answer in answers if answer.body} - {""}
+    size = sum(len(answer.body) for answer in answers)
+    return f"{', '.join(sorted(codings)) or 'uncompressed'}, {size:,} bytes" if size else ""
 
 
-def measure(
-    contenders: Sequence[Contender],
-    scenario: Scenario,
-    *,
-    rounds: int,
-    seconds: int,
-    cores: Cores,
-    tell: Callable[[str], None],
-) -> list[Row]:
-    """A B C A B C …"""
-    samples: dict[str, list[Sample]] = {each.name: [] for each in contenders}
-    for number in range(rounds):
-        tell(f"{scenario.name}: round {number + 1} of {rounds}")
-        for contender in contenders:
-            samples[contender.name].append(_sample(contender, scenario.name, seconds, cores))
-    return [Row(name, found) for name, found in samples.items()]
-
-
-def _sample(contender: Contender, scenario: str, seconds: int, cores: Cores) -> Sample:
-    server = contender.server
-    before = cpu_seconds(server.pid)
-    load = run(contender.scripts[scenario], server.port, seconds=seconds, core=cores.load)
-    spent = cpu_seconds(server.pid) - before
-    return Sample(
-        micros=spent / load.requests * 1e6,
-        rate=load.requests / load.seconds,
-        p99_ms=load.p99_ms,
-        requests=load.requests,
-    )
+def table(scenario: Scenario, rows: Sequence[Row], absent: Mapping[str, str]) -> Table:
+    """With those who are not on this machine."""
+    missing = [Row(name, [], why) for name, why in absent.items()]
+    return Table(scenario.name, scenario.says, [*rows, *missing], scenario.each)

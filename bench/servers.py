@@ -8,13 +8,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
-from bench.machine import Cores, on_core
+from bench.machine import Cores, cpu_seconds, family, on_core, resident
 
-START_SECONDS = 10.0
-STOP_SECONDS = 5.0
+START_SECONDS = 60.0
+STOP_SECONDS = 20.0
 CHECKOUT = Path(__file__).resolve().parents[1]
 
 
@@ -22,14 +23,37 @@ class BenchProblem(Exception):
     """The bench cannot go on; the message is for whoever started it."""
 
 
+class Absent(BenchProblem):
+    """A program that is not on this machine; the message says how to get it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """What a server needs to speak https."""
+
+    certificate: Path
+    key: Path
+
+
 @dataclass(slots=True)
 class Server:
-    """A running program that listens on 127.0.0.1."""
+    """A running program that listens on 127.0.0.1, with the processes that it started."""
 
     pid: int
     port: int
+    processes: list[int] = field(default_factory=list)
     lines: int = 0
     """Lines it logged, known once it has ended."""
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Processor time of all its processes since their start."""
+        return sum(map(cpu_seconds, self.processes))
+
+    @property
+    def resident(self) -> int:
+        """Bytes of memory that all its processes have now; what they share counts for each."""
+        return sum(map(resident, self.processes))
 
 
 def python(module: str, *arguments: str) -> list[str]:
@@ -73,14 +97,34 @@ def running(
                 stderr=errors,
             )
         try:
-            server = Server(process.pid, port)
             _await_port(process, port, complaints, patience)
+            server = Server(process.pid, port, family(process.pid))
             yield server
         finally:
             _end(process)
         server.lines = int(counter.communicate(timeout=STOP_SECONDS)[0])
     finally:
         _end(counter)
+
+
+@contextlib.contextmanager
+def speaking(command: list[str]) -> Iterator[IO[str]]:
+    """What a program says; it ends with the context, when its input does."""
+    process = subprocess.Popen(
+        command, cwd=CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        yield process.stdout
+    finally:
+        process.stdin.close()
+        try:
+            process.wait(STOP_SECONDS)
+        finally:
+            process.kill()
+            process.wait()
+            process.stdout.close()
 
 
 def _environment() -> dict[str, str]:

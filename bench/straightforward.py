@@ -18,20 +18,12 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from aiohttp_session.cookie_storage import EncryptedCookieStorage
 
-TTL = 300.0
+from bench.rules import HEADERS, TTL
+
 SITE = web.AppKey("site", Path)
 VERIFY_URL = web.AppKey("verify_url", str)
 CLIENT = web.AppKey("client", aiohttp.ClientSession)
 VERDICTS = web.AppKey("verdicts", dict[str, tuple[float, bool]])
-
-HEADERS = {
-    "Content-Security-Policy": "frame-ancestors https://portal.example.com 'self'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Strict-Transport-Security": "max-age=31536000",
-    "Cache-Control": "private, no-cache",
-}
 
 
 async def is_good(app: web.Application, token: str) -> bool:

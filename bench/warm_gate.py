@@ -1,8 +1,10 @@
-"""`gate serve` with verdicts remembered from the start: `python -m bench.warm_gate COUNT CONFIG`.
+"""`gate serve` with verdicts remembered from the start: `python -m bench.warm_gate COUNT COOKIES
+CONFIG`.
 
 It is the real program but for two things: the verify API is not asked over a socket, because a
 million questions would take too long, and it begins with COUNT good verdicts. Some of their readers
-have a session, whose cookies are written beside the configuration.
+have a session, COOKIES at most and evenly spread, whose cookies are written beside the
+configuration.
 """
 
 import asyncio
@@ -25,9 +27,6 @@ from gate.tokens import Token
 
 FORM = "portal-token-of-reader-%07d-0123456789abcdef"
 
-COOKIES = 30_000
-"""At most; evenly spread over the readers."""
-
 
 class Verifier:
     """Yes, at once."""
@@ -47,9 +46,9 @@ class Warm(Access):
         super().__init__(**{**given, "verifier": Verifier()})
         Warm.seal, Warm.made = given["seal"], self
 
-    async def fill(self, count: int, cookies: Path) -> None:
+    async def fill(self, count: int, most: int, cookies: Path) -> None:
         """As if every reader had come in once."""
-        every, sealed = max(1, count // COOKIES), []
+        every, sealed = max(1, count // most), []
         for number in range(count):
             decision = await self.admit(Token(FORM % number), None)
             if number % every == 0:
@@ -60,10 +59,10 @@ class Warm(Access):
 
 def main() -> None:
     """Serve until ended."""
-    count, config = int(sys.argv[1]), Path(sys.argv[2])
+    count, most, config = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
 
     async def fill(app: web.Application) -> None:
-        await Warm.made.fill(count, config.with_suffix(".cookies"))
+        await Warm.made.fill(count, most, config.with_suffix(".cookies"))
 
     def make_app(*given: Any, **named: Any) -> web.Application:
         app = parts.make_app(*given, **named)
