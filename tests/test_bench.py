@@ -249,6 +249,11 @@ def test_results_come_back_as_they_were_saved(tmp_path: Path) -> None:
     assert results.load(tmp_path / "results.json") == made
 
 
+def test_the_page_is_made_of_the_results() -> None:
+    """`python -m bench page` after a change of bench/performance.md or the figures."""
+    assert page.FILE.read_text("utf-8") == page.build(results.load())
+
+
 def test_a_page_can_be_made_of_a_part(tmp_path: Path) -> None:
     made = Results("2026-01-01", "a machine", {}, [Table("304", "", rows([1], [2]))])
     assert "| nginx | 2.0 | 2.00 |" in page.build(made)
