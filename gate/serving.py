@@ -8,13 +8,16 @@ import asyncio
 import os
 from pathlib import Path
 
-from aiohttp import hdrs, web
+from aiohttp import hdrs, payload, web
 from aiohttp.abc import AbstractStreamWriter
 from multidict import CIMultiDict
 
 from gate.site.current import Build
 from gate.site.index import Entry, Redirect, Variant
 from gate.site.negotiation import Span, Unsatisfiable, none_match, single_range
+
+SLICE = 256 * 1024
+"""Bytes of a body that are handed over at a time, as aiohttp does it with files."""
 
 _NOT_IN_304 = ("Content-Type", "Content-Encoding", "Accept-Ranges")
 
@@ -46,6 +49,8 @@ class Files:
         policy = self._policies.of(entry) or await self._policies.of_page(entry)
         response = await self._entry(request, entry, status)
         response.headers.update(policy)  # a 304 too: browsers keep what it says
+        if isinstance(response, web.Response) and isinstance(response.body, Slices):
+            response.headers["Content-Length"] = str(response.body.size)
         return response
 
     async def _entry(self, request: web.Request, entry: Entry, status: int) -> web.StreamResponse:
@@ -66,10 +71,10 @@ class Files:
         if variant.body is None:
             return await self._streamed(variant, span, status)
         if span is None:
-            return web.Response(status=status, body=variant.body, headers=variant.headers)
-        response = web.Response(
-            status=206, body=variant.body[span.first : span.last + 1], headers=variant.headers
-        )
+            body = in_slices(variant.body)
+            return web.Response(status=status, body=body, headers=variant.headers)
+        part = memoryview(variant.body)[span.first : span.last + 1]
+        response = web.Response(status=206, body=in_slices(part), headers=variant.headers)
         response.headers["Content-Range"] = span.content_range
         return response
 
@@ -87,6 +92,32 @@ class Files:
         if not await asyncio.to_thread(_is_inside, self.site.root, path):
             raise web.HTTPNotFound
         return StreamedFile(path, variant, span, status)
+
+
+class Slices(payload.Payload):
+    """Bytes of the site that are handed to the socket piece by piece, each when the one before has
+    gone: whoever reads slowly would else hold a copy of them all."""
+
+    _value: memoryview
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return len(self._value)
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """The same as text, which nobody asks for."""
+        return bytes(self._value).decode(encoding, errors)
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Called by the server."""
+        for start in range(0, len(self._value), SLICE):
+            await writer.write(self._value[start : start + SLICE])
+
+
+def in_slices(body: bytes | memoryview) -> bytes | Slices:
+    """A body for a response: large ones go by pieces."""
+    return Slices(memoryview(body)) if len(body) > SLICE else bytes(body)
 
 
 def _is_inside(root: Path, path: Path) -> bool:

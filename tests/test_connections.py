@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from ipaddress import ip_network
@@ -13,9 +15,13 @@ from aiohttp import web
 
 from gate.config.settings import ServerSettings
 from gate.connections import Connections, most, signs_of_aiohttp
+from gate.door.door import Doors
 from gate.proxies import Proxies
+from gate.serving import SLICE
+from tests.conftest import Gate, MakeGate
 from tests.fakes import FakeApi
 from tests.processes import PATIENCE, gate_process, write_config
+from tests.raw import server_of
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 LAST = GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
@@ -158,6 +164,41 @@ def test_there_are_no_more_connections_than_descriptors(monkeypatch: pytest.Monk
 
 
 # The whole gate
+
+
+@pytest.mark.parametrize("more", ["", "Range: bytes=1-\r\n"], ids=["whole", "range"])
+async def test_whoever_reads_slowly_holds_no_copy_of_a_file_in_memory(
+    make_gate: MakeGate, docs_tree: Path, more: str
+) -> None:
+    film = os.urandom(1000) * 20_000
+    (docs_tree / "film.bin").write_bytes(film)
+    gate = await make_gate()
+    cookie = (await gate.sign_in())["Cookie"]
+    for _ in range(2):  # the second time the cookie is known
+        with socket.socket() as door:
+            door.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            door.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(door, (gate.host, gate.port))
+            reader, writer = await asyncio.open_connection(sock=door, limit=4096)
+            asking = f"GET /film.bin HTTP/1.1\r\nHost: x\r\nCookie: {cookie}\r\n{more}\r\n"
+            writer.write(asking.encode())
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert 0 < max(map(unsent, served_by(gate))) <= 2 * SLICE
+            length = len(film) - len(more and "x")
+            assert f"Content-Length: {length}\r\n".encode() in head
+            assert await reader.readexactly(length) == film[-length:]
+            writer.close()
+
+
+def served_by(gate: Gate) -> list[asyncio.Transport]:
+    """The connections that aiohttp has."""
+    server = server_of(gate)
+    protocols = (server.server if isinstance(server, Doors) else server).connections
+    return [each.transport for each in protocols if each.transport is not None]
+
+
+def unsent(transport: asyncio.Transport) -> int:
+    return transport.get_write_buffer_size()
 
 
 async def raw(port: int, sent: bytes) -> bytes:

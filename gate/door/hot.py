@@ -19,7 +19,7 @@ from gate.observe.access_log import AccessLog, Line
 from gate.outcome import Outcome
 from gate.proxies import Proxies, is_host
 from gate.scope import new_request_id, request_id
-from gate.serving import not_modified
+from gate.serving import SLICE, not_modified
 from gate.session import SessionSeal
 from gate.site.current import Build
 from gate.site.index import Entry, Variant
@@ -173,7 +173,7 @@ class HotReads:
 
     def _prepare(self, found: "_Found", client: "_Client") -> "_Answer | None":
         variant, policy = found.entry.best(client.codings), found.build.policies.of(found.entry)
-        if variant.body is None or policy is None:
+        if variant.body is None or len(variant.body) > SLICE or policy is None:
             return None
         answer = found.answers[client.codings] = self._answers.of(variant, policy)
         return answer
