@@ -16,6 +16,7 @@ from multidict import CIMultiDictProxy
 from gate.config.settings import SessionSettings
 from gate.config.spelling import LONGEST
 from gate.seal import Seal, Session
+from gate.state.revocations import CLOCK_SECONDS
 from gate.tokens import Token
 
 # aiohttp-session 2.12 keeps its state in a request under a plain string; it is not ours to change
@@ -27,8 +28,13 @@ MAX_COOKIE_BYTES = 4096
 _MAX_AGE_DIGITS = len(str(LONGEST))
 """Counted for every cookie, so that one that fitted once still fits when it is renewed."""
 
-FUTURE_SECONDS = 60
-"""A cookie that claims to be younger than this is from a wrong clock or a forger: no session."""
+FUTURE_SECONDS = CLOCK_SECONDS
+"""How much younger than now a cookie may claim to be. The wall clock may have been put back by an
+hour, which is no reason to sign everybody out; one further ahead is from a clock that was wrong."""
+
+CLOCKS_DIFFER = 60
+"""Seconds between the clocks of gates that share sessions at most: a session that is ahead by more
+is from before a clock went back."""
 
 _KEY = "docs-gate"
 
@@ -100,13 +106,16 @@ class SessionSeal:
         return now < self.end(session) and now - session.renewed < self._settings.idle_timeout
 
     def half_idle(self, session: Session) -> bool:
-        """Whether half the idle time has gone, so that a page view renews the cookie."""
-        return self._clock() - session.renewed >= self._settings.idle_timeout / 2
+        """Whether half the idle time has gone, so that a page view renews the cookie. So it does
+        where the clock went back: the browser's own limit would be over first."""
+        gone = self._clock() - session.renewed
+        return gone >= self._settings.idle_timeout / 2 or gone < -CLOCKS_DIFFER
 
     def untouched(self, session: Session) -> tuple[float, float]:
         """Between which times the session is alive and not to be renewed, Unix time."""
         half_idle = session.renewed + self._settings.idle_timeout / 2
-        return _earliest(session), min(self.end(session), half_idle)
+        not_ahead = max(_earliest(session), session.renewed - CLOCKS_DIFFER)
+        return not_ahead, min(self.end(session), half_idle)
 
     def renewed(self, session: Session) -> Session:
         """The same session, seen now."""

@@ -213,6 +213,7 @@ def _make(settings: Settings, keys: Keys, lines: Lines, clock: FakeClock) -> web
         Journal(settings.server.state_dir / "revocations"),
         lifetime=settings.session.lifetime,
         wall=clock.wall,
+        monotonic=clock.monotonic,
     )
     return make_app(settings, State(site, keys, revocations), output=lines, clocks=clocks)
 

@@ -101,7 +101,9 @@ class World:
 @pytest.fixture
 def make_world(clock: FakeClock, tmp_path: Path) -> Iterator[Callable[..., World]]:
     with closing(Journal(tmp_path / "revocations")) as journal:
-        revocations = Revocations(journal, lifetime=3600, wall=clock.wall)
+        revocations = Revocations(
+            journal, lifetime=3600, wall=clock.wall, monotonic=clock.monotonic
+        )
         yield lambda **options: World(clock, revocations, **options)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from gate.state.journal import Journal, JournalProblem
 from gate.state.revocations import (
+    LOOK_SECONDS,
     Revocation,
     RevocationProblem,
     Revocations,
@@ -30,7 +31,9 @@ def make(tmp_path: Path, clock: FakeClock) -> Iterator[Make]:
 
         def open_one() -> Revocations:
             journal = stack.enter_context(closing(Journal(tmp_path / "revocations")))
-            return Revocations(journal, lifetime=LIFETIME, wall=clock.wall)
+            return Revocations(
+                journal, lifetime=LIFETIME, wall=clock.wall, monotonic=clock.monotonic
+            )
 
         yield lambda: asyncio.to_thread(open_one)
 
@@ -91,6 +94,41 @@ async def test_what_has_run_out_is_forgotten(make: Make, clock: FakeClock) -> No
     clock.advance(1)
     await revocations.tidy()
     assert len(revocations) == 0
+
+
+async def test_a_clock_that_runs_ahead_for_a_while_brings_nothing_back(
+    make: Make, clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gate.state.revocations.WORTH_A_REWRITE", 1)
+    revocations = await make()
+    await revocations.end("session", "long ago")
+    clock.advance(LIFETIME)
+    await revocations.end("session", "one")
+    clock.unix += 86_400
+    await revocations.tidy()
+    clock.unix -= 86_400
+    assert revocations.ends_session("one")
+    assert (await make()).ends_session("one"), "it is still written"
+    assert len(revocations) == 1
+    clock.advance(LIFETIME)
+    await asyncio.to_thread(revocations.follow)  # the file that was written anew
+    await revocations.tidy()
+    assert len(revocations) == 0
+
+
+async def test_a_clock_that_went_back_ends_what_it_takes_for_the_future(
+    make: Make, clock: FakeClock
+) -> None:
+    revocations = await make()
+    clock.advance(1000)
+    await revocations.write()
+    issued = clock.wall()
+    clock.unix -= 3600
+    await revocations.end("subject", fingerprint_of_subject("ann"))
+    assert revocations.ends_at("ann") > issued
+    clock.advance(3600 + LOOK_SECONDS)
+    await revocations.end("subject", fingerprint_of_subject("ann"))
+    assert revocations.ends_at("ann") == clock.wall(), "it is as late again"
 
 
 async def test_the_journal_is_written_anew_when_enough_has_run_out(

@@ -90,6 +90,20 @@ def test_a_cookie_from_the_future_is_no_session(
     assert (seal.open(from_ahead) is not None) is opens
 
 
+def test_a_clock_that_goes_back_by_an_hour_signs_nobody_out_and_renews_the_cookie(
+    clock: FakeClock, seal: SessionSeal
+) -> None:
+    header = cookie(seal)
+    clock.unix -= 3600
+    session = seal.open(header)
+    assert session is not None
+    assert seal.alive(session)
+    assert seal.half_idle(session), "the browser's own limit counts from the clock that was"
+    renewed = seal.renewed(session)
+    assert not seal.half_idle(renewed)
+    assert renewed.issued == session.issued
+
+
 def test_limits_hold_for_a_cookie_that_was_opened_before(
     clock: FakeClock, seal: SessionSeal
 ) -> None:

@@ -81,7 +81,9 @@ class Replica:
     ) -> None:
         self.clock = clock
         self.journal = Journal(state_dir / "revocations")
-        self.revocations = Revocations(self.journal, lifetime=3600, wall=clock.wall)
+        self.revocations = Revocations(
+            self.journal, lifetime=3600, wall=clock.wall, monotonic=clock.monotonic
+        )
         self.readiness = Readiness()
         self.cache = VerdictCache(
             ttl=TTL,

@@ -23,6 +23,13 @@ UNWRITTEN = "revocations"
 WORTH_A_REWRITE = 4096
 """Lines that have run out before the journal is written anew without them."""
 
+CLOCK_SECONDS = 3660
+"""How far the wall clock may go back without ending sessions: an hour, and a minute of what clocks
+differ by anyway."""
+
+LOOK_SECONDS = 5
+"""Seconds between two calls of `write` at most: it looks at the wall clock, too."""
+
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
@@ -74,14 +81,25 @@ class Announcer(Protocol):
 
 class Revocations:
     """The revocations that hold. `lifetime` is how long anything that they end could have lived, in
-    seconds; `wall` is the wall clock."""
+    seconds; `wall` is the wall clock. It may be wrong for a while, so what has run out by it is
+    forgotten only once it has by the `monotonic` one as well."""
 
     def __init__(
-        self, journal: Journal, *, lifetime: float, wall: Callable[[], float] = time.time
+        self,
+        journal: Journal,
+        *,
+        lifetime: float,
+        wall: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._journal = journal
         self._lifetime = lifetime
         self._wall = wall
+        self._monotonic = monotonic
+        self._latest = wall()
+        """The latest time that the wall clock was seen to show."""
+        self._kept_until: dict[tuple[Kind, str], float] = {}
+        """By the monotonic clock."""
         self._ended: dict[tuple[Kind, str], Revocation] = {}
         self._unwritten: dict[tuple[Kind, str], Revocation] = {}
         self._writing = asyncio.Lock()
@@ -122,7 +140,7 @@ class Revocations:
 
         Raises `RevocationProblem`. Even then this process knows, and `write` tries again.
         """
-        now = self._wall()
+        now = self.now()
         revocation = Revocation(kind, what, now if at is None else at, now + self._lifetime)
         self.learn(revocation)
         self._unwritten[kind, what] = self._ended[kind, what]
@@ -140,17 +158,22 @@ class Revocations:
 
         Raises `JournalProblem`.
         """
+        self._latest = max(self._latest, self._wall())
         async with self._writing:
             while self._unwritten:
                 key, revocation = next(iter(self._unwritten.items()))
-                if revocation.until > self._wall():
+                if not self._is_over(revocation):
                     await asyncio.to_thread(self._journal.append, revocation.line())
                 if self._unwritten[key] is revocation:  # not ended once more meanwhile
                     del self._unwritten[key]
 
     def now(self) -> float:
-        """Unix time in seconds, by the clock that revocations go by."""
-        return self._wall()
+        """Unix time in seconds, by the clock that revocations go by. Where the wall clock went back
+        a while ago, there are sessions that were issued later than it says: they end as well."""
+        now = self._wall()
+        self._latest = max(self._latest, now)
+        ahead = self._latest - now
+        return self._latest + LOOK_SECONDS if 0 < ahead <= CLOCK_SECONDS else now
 
     def close(self) -> None:
         """Let go of the journal."""
@@ -163,6 +186,8 @@ class Revocations:
         if known is None or revocation.at > known.at:
             self._ended[key] = revocation
             self.edition += 1
+            left = min(max(revocation.until - self._wall(), 0.0), self._lifetime)
+            self._kept_until[key] = self._monotonic() + left
             self._subjects = self._subjects or revocation.kind == "subject"
 
     def holding(self) -> list[Revocation]:
@@ -173,16 +198,19 @@ class Revocations:
     async def tidy(self) -> None:
         """Forget what has run out. Raises `JournalProblem`."""
         self.follow()
-        now = self._wall()
-        over = [key for key, each in self._ended.items() if each.until <= now]
+        over = [key for key, each in self._ended.items() if self._is_over(each)]
         for key in over:
-            del self._ended[key]
+            del self._ended[key], self._kept_until[key]
         if len(over) >= WORTH_A_REWRITE:
             await asyncio.to_thread(self._journal.rewrite, self._holds)
 
     def _holds(self, line: bytes) -> bool:
         found = revocation_of(line)
-        return found is not None and found.until > self._wall()
+        return found is not None and not self._is_over(found)
+
+    def _is_over(self, revocation: Revocation) -> bool:
+        kept_until = self._kept_until.get((revocation.kind, revocation.what), 0.0)
+        return revocation.until <= self._wall() and kept_until <= self._monotonic()
 
     def follow(self) -> None:
         """Take in what other workers wrote; costs nothing where they wrote nothing."""
