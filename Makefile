@@ -5,11 +5,11 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench site lock clean
+.PHONY: help demo test check bench faults soak site lock clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo 'Options for the program behind demo, test and bench: make test ARGS="-k cookie"'
+	@echo 'Options for the program behind demo, test, bench, faults and soak: make test ARGS="-k cookie"'
 
 demo: $(VENV)/installed ## show everything: a portal, its verify API, the docs in a frame
 	@$(BIN)/gate demo $(ARGS)
@@ -25,6 +25,12 @@ check: $(VENV)/checked ## lint, types and the Dockerfile
 
 bench: $(VENV)/benched ## what the gate costs, beside others; ARGS=--help for parts and other figures
 	@$(BIN)/python -m bench $(ARGS)
+
+faults: $(VENV)/tested ## what may go wrong around a gate, with people reading (6 minutes)
+	@$(BIN)/python -m bench faults $(ARGS)
+
+soak: $(VENV)/tested ## half an hour of people who come and go: what does the gate keep of them?
+	@$(BIN)/python -m bench soak $(ARGS)
 
 site: $(VENV)/docs ## build docs/ into site/
 	@SOURCE_DATE_EPOCH=1767225600 $(BIN)/mkdocs build --quiet --strict --clean

@@ -14,10 +14,13 @@ from types import FrameType
 from typing import NoReturn
 
 from bench import crowds, hanging, load, memory, misbehaviour, page, requests, results
+from bench.faults import command as faults
+from bench.faults import soak
 from bench.machine import Cores, allow_open_files, cores, model
 from bench.servers import CHECKOUT, BenchProblem
 
 Bench = Callable[[Path, Path, Cores], bool]
+LongBench = Callable[[Path, Path, Cores, argparse.Namespace], bool]
 
 BENCHES: dict[str, tuple[Bench, str]] = {
     "verify": (misbehaviour.run, "a verify API that misbehaves: what readers get (½ minute)"),
@@ -25,6 +28,12 @@ BENCHES: dict[str, tuple[Bench, str]] = {
     "crowds": (crowds.run, "what a request costs among a million verdicts (4 minutes)"),
     "hanging": (hanging.run, "readers while the verify API hangs (1½ minutes)"),
 }
+
+LONG: dict[str, tuple[LongBench, str]] = {
+    "faults": (faults.run, "what may go wrong around a gate, with people reading (6 minutes)"),
+    "soak": (soak.run, "people who come and go, and what the gate keeps of them (½ hour)"),
+}
+"""Those with options of their own."""
 
 
 def main() -> int:
@@ -44,6 +53,8 @@ def main() -> int:
             if options.what == "requests":
                 return 0 if requests.run(folder, site, options) else 1
             print(f"{model()}; {cores()}")
+            if options.what in LONG:
+                return 0 if LONG[options.what][0](folder, site, cores(), options) else 1
             return 0 if BENCHES[options.what][0](folder, site, cores()) else 1
     except BenchProblem as problem:
         print(f"bench: {problem}", file=sys.stderr)
@@ -53,18 +64,22 @@ def main() -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    others = "; ".join(f"{name}: {what}" for name, (_, what) in BENCHES.items())
+    told = {name: what for name, (_, what) in BENCHES.items()}
+    told |= {name: what for name, (_, what) in LONG.items()}
+    others = "; ".join(f"{name}: {what}" for name, what in told.items())
     parser = argparse.ArgumentParser(prog="bench", description=requests.__doc__)
     parser.add_argument(
         "what",
         nargs="?",
         default="requests",
-        choices=["requests", "page", *BENCHES],
+        choices=["requests", "page", *told],
         metavar="WHAT",
         help="requests, which has all of the options; page: docs/performance.md again, from what "
         f"was found last; {others}",
     )
     requests.add_options(parser)
+    faults.add_options(parser)
+    soak.add_options(parser)
     return parser
 
 

@@ -26,11 +26,13 @@ def running_gate(
     program: Sequence[str] = SERVE,
     checkout: Path = CHECKOUT,
     patience: float = START_SECONDS,
+    port: int = 0,
 ) -> Iterator[Server]:
     """The gate of a checkout while the context lasts. `verify` is the TOML of that section, `more`
     that of further ones, `server_more` more of [server]; `program` is the command, which
-    gets the configuration's name last."""
-    port = free_port()
+    gets the configuration's name last. `port` is one that a gate had before, whose state this one
+    then has as well."""
+    port = port or free_port()
     config = folder / f"{port}.toml"
     config.write_text(f"""
 [server]

@@ -18,7 +18,7 @@ from aiohttp import web
 
 from tests.certificates import make_certificate
 from tests.fakes import GOOD, FakeApi
-from tests.processes import ROOT, Process, gate_process, run_gate, write_config
+from tests.processes import PATIENCE, ROOT, Process, gate_process, run_gate, write_config
 
 
 @pytest.fixture
@@ -199,6 +199,42 @@ async def test_a_full_pipe_stops_no_answer_and_what_it_lost_is_counted(
         assert [(await get(port, "/"))[0] for _ in range(20)] == [401] * 20
         assert await process.stop() == 0
     assert "20 lines for standard output could not be written" in process.err
+
+
+async def test_a_full_disk_stops_no_answer_and_is_told_once(folder: Path) -> None:
+    async with served(folder, before='exec "$@" >/dev/full') as (process, port):
+        for _ in range(3):  # each time a line that cannot be written
+            assert [(await get(port, "/"))[0] for _ in range(5)] == [401] * 5
+            await process.said("no space left on device")
+        assert await process.stop() == 0
+    assert process.err.count("are being lost") == 1
+
+
+async def test_without_descriptors_it_is_back_once_the_crowd_has_left(folder: Path) -> None:
+    limit = 'ulimit -n 96; exec "$@"'
+    async with served(folder, before=limit) as (process, port):
+        _, cookie = await get(port, f"/?token={GOOD}")
+        crowd = [socket.socket() for _ in range(300)]
+        for each in crowd:
+            each.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                each.connect(("127.0.0.1", port))
+        await process.said("too many connections")
+        for each in crowd:
+            each.close()
+        async with asyncio.timeout(PATIENCE):
+            while await attempt(port, cookie) != 200:
+                pass
+        assert await process.stop() == 0
+    assert "Traceback" not in process.err
+
+
+async def attempt(port: int, cookie: str) -> int:
+    """A status, 0 where there is no answer."""
+    try:
+        return (await get(port, "/", cookie))[0]
+    except aiohttp.ClientError:
+        return 0
 
 
 async def test_a_taken_port_is_named_with_the_key_to_change(folder: Path) -> None:

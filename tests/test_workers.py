@@ -4,8 +4,10 @@ when one dies, all are stopped, or the first goes away."""
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -64,12 +66,18 @@ class Connection:
         self._reader, self._writer = reader, writer
 
     async def status(self, path: str, cookie: str, method: str = "GET", *more: str) -> int:
+        return (await self.ask(path, cookie, method, *more))[0]
+
+    async def ask(
+        self, path: str, cookie: str, method: str = "GET", *more: str
+    ) -> tuple[int, bytes]:
+        """Status and body."""
         lines = [f"{method} {path} HTTP/1.1", "Host: docs.example", f"Cookie: {cookie}", *more]
         self._writer.write("\r\n".join([*lines, "", ""]).encode())
         head = await self._reader.readuntil(b"\r\n\r\n")
         fields = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:] if line)
-        await self._reader.readexactly(int(fields.get("Content-Length", 0)))
-        return int(head.split(b" ", 2)[1])
+        body = await self._reader.readexactly(int(fields.get("Content-Length", 0)))
+        return int(head.split(b" ", 2)[1]), body
 
 
 @asynccontextmanager
@@ -132,6 +140,57 @@ async def test_a_revocation_holds_in_every_worker_and_in_those_that_come_later(
         await until(lambda: len(workers(process) - before) == 2)
         async with one_to_each(process, port) as connections:
             assert [await each.status("/", cookie) for each in connections] == [401, 401]
+
+
+async def test_the_metrics_of_every_worker_speak_for_all_and_outlive_one_that_is_killed(
+    folder: Path,
+) -> None:
+    secret = "a-secret-for-the-metrics"
+    bearer = f"Authorization: Bearer {secret}"
+    redirects = 'gate_requests_total{outcome="allowed",status_class="3xx"}'
+
+    async def told(connection: Connection, what: str) -> float:
+        status, body = await connection.ask("/-/metrics", "", "GET", bearer)
+        assert status == 200
+        found = re.search(rf"^{re.escape(what)} (\S+)$", body.decode(), re.MULTILINE)
+        return float(found[1]) if found else 0.0
+
+    async with two_workers(folder, GATE_METRICS__SECRET=secret) as (process, port):
+        _, cookie = await get(port, f"/?token={GOOD}")
+        async with one_to_each(process, port) as connections:
+            for _ in range(3):
+                assert [await each.status("/guide", cookie) for each in connections] == [301, 301]
+            # what the other one counted is told once it has written it
+            async with asyncio.timeout(PATIENCE):
+                for each in connections:
+                    while await told(each, redirects) < 6:  # noqa: ASYNC110
+                        await asyncio.sleep(0.05)
+                    assert await told(each, "gate_workers") == 2
+        before = workers(process)
+        os.kill(max(before), SIGKILL)
+        await until(lambda: len(workers(process) - before) == 1)
+        async with one_to_each(process, port) as connections:
+            assert [await told(each, redirects) for each in connections] == [6, 6]
+
+
+async def test_every_worker_writes_the_lines_of_what_it_answered_for_the_same_reader(
+    folder: Path, api: FakeApi
+) -> None:
+    api.tokens = {GOOD: {"active": True, "sub": "ann"}}
+    async with two_workers(folder, GATE_VERIFY__ACTIVE="/active") as (process, port):
+        _, cookie = await get(port, f"/?token={GOOD}")
+        async with one_to_each(process, port) as connections:
+            for path in ("/", "/guide/", "/nowhere", "/assets/app.js"):
+                for each in connections:
+                    await each.status(path, cookie)
+        assert await process.stop() == 0
+        lines = [json.loads(line) for line in process.out.splitlines()]
+        seen = [line for line in lines if line["gate.outcome"] == "allowed"]
+        assert Counter(line["url.path"] for line in seen) == dict.fromkeys(
+            ("/", "/guide/", "/nowhere", "/assets/app.js"), 2
+        )
+        (subject,) = {line["gate.subject"] for line in seen}
+        assert subject != "ann"
 
 
 async def test_sigterm_under_load_fails_no_request_and_every_line_of_the_log_is_whole(
