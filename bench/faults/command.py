@@ -4,9 +4,11 @@ import argparse
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from bench.faults import connections, lives, surroundings
+from bench.faults.slowhttp import MODES, slowhttp
 from bench.faults.trial import Row, Stage
 from bench.machine import Cores, on_core
 from bench.servers import BenchProblem
@@ -26,6 +28,7 @@ FAULTS: dict[str, Fault] = {
     "worker": lives.killed,
     "swap": lives.swapped,
     "stop": lives.stopped,
+    **{f"slowhttp-{name}": partial(slowhttp, name=name) for name in MODES},
 }
 
 _HEAD = (

@@ -136,7 +136,7 @@ class Stage:
             yield Gate(server, self.folder / f"{server.port}.err")
 
 
-def crowd_of(site: Path, port: int) -> Crowd:
+def crowd_of(site: Path, port: int, source: str) -> Crowd:
     """People who read some pages of a site, and know what is to come."""
     bodies = pages(site)
 
@@ -145,12 +145,12 @@ def crowd_of(site: Path, port: int) -> Crowd:
             return f"a reader got {answer.status}"
         return "" if answer.body == bodies[path] else "a reader got something else"
 
-    return Crowd(port, list(bodies), judge)
+    return Crowd(port, list(bodies), judge, source=source)
 
 
-async def warm(stage: Stage, gate: "Gate") -> Crowd:
+async def warm(stage: Stage, gate: "Gate", source: str = "127.0.0.1") -> Crowd:
     """People who have read for a moment, so that what a gate does once is not the fault's doing."""
-    crowd = crowd_of(stage.site, gate.port)
+    crowd = crowd_of(stage.site, gate.port, source)
     await crowd.gather()
     async with crowd.busy():
         await asyncio.sleep(1)
