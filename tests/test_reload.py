@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import re
 import shutil
@@ -13,7 +14,7 @@ from gate.app import SITE
 from gate.config.settings import SiteSettings
 from gate.readiness import Readiness
 from gate.site.current import CurrentSite
-from gate.site.index import Entry, Site, read_site
+from gate.site.index import Entry, Site, Variant, read_site
 from gate.site.policy import SitePolicy
 from gate.site.references import local_paths
 from gate.site.watch import STILL, Watcher
@@ -298,6 +299,38 @@ async def test_twenty_swaps_under_load_and_no_answer_fails_or_mixes(
         done.set()
     assert answered >= 6
     assert gate.server.app[SITE].statistics().swapped == 20
+
+
+async def test_nothing_of_a_build_is_held_once_pages_of_the_next_were_read(
+    make_gate: MakeGate, rebuilding: Path
+) -> None:
+    gate = await make_gate(site={"reload": False}, server={"fast_door": True})
+    # a connection that is to be closed would go by the other door
+    headers = {"Accept-Encoding": "identity", **await gate.sign_in()}
+
+    async def read() -> None:
+        for path in ("/p1/", "/p2/", "/p1/"):
+            assert (await gate.get(path, headers=headers)).status == 200
+
+    await swap(gate, rebuilding, "two")  # the first one is what a start is made of
+    await read()
+    before = body_of(gate.server.app[SITE].build.site, "/p1/")
+    assert any(before is each for each in bodies_held())
+    await swap(gate, rebuilding, "three")
+    await read()
+    gc.collect()
+    assert not any(before is each for each in bodies_held())
+
+
+def bodies_held() -> list[bytes | None]:
+    """The bodies of all variants that anybody holds."""
+    return [each.body for each in gc.get_objects() if isinstance(each, Variant)]
+
+
+def body_of(site: Site, path: str) -> bytes | None:
+    entry = site.lookup(path)
+    assert isinstance(entry, Entry)
+    return entry.identity.body
 
 
 async def test_a_stream_under_way_ends_as_it_began(make_gate: MakeGate, rebuilding: Path) -> None:
