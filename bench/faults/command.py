@@ -40,7 +40,9 @@ _HEAD = (
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of this bench, `--only` apart."""
     parser.add_argument(
-        "--long", action="store_true", help="faults: 10 minutes of the one that comes and goes"
+        "--long",
+        action="store_true",
+        help="faults: more rounds, and 10 minutes of the API that comes and goes",
     )
 
 
