@@ -95,13 +95,29 @@ async def test_a_cookie_from_the_future_or_of_another_key_is_no_session(
     make_gate: MakeGate, clock: FakeClock
 ) -> None:
     gate, other = await make_gate(), await make_gate(keys=(OTHER_KEY,))
-    clock.advance(3600)
+    clock.advance(7200)
     reader = await gate.sign_in()
     assert (await other.get("/", headers=reader)).status == 401
-    clock.advance(-3600)
+    clock.advance(-7200)
     assert (await gate.get("/", headers=reader)).status == 401
     outcomes = [line["gate.outcome"] for line in await gate.log()]
     assert outcomes == ["intake", "no_token"]
+
+
+async def test_a_clock_that_goes_back_by_an_hour_signs_nobody_out_and_a_page_renews_the_cookie(
+    make_gate: MakeGate, clock: FakeClock
+) -> None:
+    gate = await make_gate()
+    reader = await gate.sign_in()
+    clock.unix -= 3600
+    answer = await gate.get("/", headers=reader)
+    assert answer.status == 200
+    renewed = cookie_of(answer)
+    again = await gate.get("/", headers={"Cookie": renewed})
+    assert (again.status, again.headers.get("Set-Cookie")) == (200, None), "it is right by now"
+    clock.unix += 3600
+    assert (await gate.get("/", headers={"Cookie": renewed})).status == 401, "an hour of idleness"
+    assert (await gate.get("/", headers=reader)).status == 200
 
 
 async def test_a_rotated_key_opens_old_cookies_and_the_newest_seals(make_gate: MakeGate) -> None:
