@@ -41,7 +41,10 @@ async def read_fields(
             body = await request.read()
     except TimeoutError:
         raise UnreadableForm(400, "the body did not arrive in time") from None
-    except (ConnectionError, web.RequestPayloadError):
+    except (ConnectionError, web.RequestPayloadError) as problem:
+        # aiohttp's stream keeps the exception, whose traceback keeps the stream and all else of
+        # the request: that would be there until the collector's next look at everything
+        problem.__traceback__ = None
         # gone, or not HTTP: perhaps nobody reads the answer, but the log tells of it
         raise UnreadableForm(400, "the body did not arrive whole") from None
     try:

@@ -1,6 +1,7 @@
 """`POST /-/session` and `POST /-/sign-out`: who may send them, in which form, and what follows."""
 
 import asyncio
+import gc
 import json
 from unittest.mock import Mock
 from urllib.parse import urlencode
@@ -10,6 +11,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
+from gate.door.reading import Counting
 from tests.conftest import Gate, MakeGate, cookie_of
 from tests.fakes import BAD, GOOD, FakeApi
 from tests.raw import ask, exchange, parse, server_of, statuses, until
@@ -289,3 +291,35 @@ async def test_a_client_that_goes_away_with_half_a_body_is_one_line_and_no_failu
     (line,) = await gate.log()
     assert (line["gate.outcome"], line["url.path"]) == ("malformed", "/-/session")
     assert "failed" not in caplog.text
+
+
+async def test_whoever_hangs_up_in_the_middle_of_a_form_leaves_nothing_for_the_collector(
+    gate: Gate,
+) -> None:
+    """What it had to find would be there until it looks at everything, which is seldom."""
+    head = (
+        f"POST /-/session HTTP/1.1\r\nHost: x\r\nOrigin: http://x\r\nContent-Type: {FORM}\r\n"
+        "Content-Length: 200\r\n\r\ntok"
+    )
+
+    async def hang_up() -> None:
+        connections = [await asyncio.open_connection(gate.host, gate.port) for _ in range(5)]
+        for _, writer in connections:
+            writer.write(head.encode())
+        await until(lambda: len(kept()) >= before + 5)
+        for _, writer in connections:
+            writer.transport.abort()
+        await until(lambda: not server_of(gate).connections)
+
+    def kept() -> list[object]:
+        return [each for each in gc.get_objects() if isinstance(each, (web.BaseRequest, Counting))]
+
+    gc.collect()
+    before = len(kept())
+    gc.disable()
+    try:
+        await hang_up()
+        assert [line["gate.outcome"] for line in await gate.log()] == ["malformed"] * 5
+        assert len(kept()) == before
+    finally:
+        gc.enable()

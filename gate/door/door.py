@@ -128,6 +128,9 @@ class Door(asyncio.Protocol):
         if self._inner is not None:
             self._inner.connection_lost(exc)
             self._inner = None
+        if self._counting is not None:
+            self._counting.close()
+            self._counting = None
 
     def eof_received(self) -> None:
         """The client says no more. What was written is still sent, and then the loop closes."""
@@ -241,6 +244,7 @@ class Door(asyncio.Protocol):
             return False
         inner.transport = None  # it must not close what goes on
         inner.connection_lost(None)
+        counting.close()
         self._inner = self._counting = None
         return True
 

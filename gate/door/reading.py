@@ -180,6 +180,10 @@ class Counting:
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self.known = False
 
+    def close(self) -> None:
+        """Nothing more comes. Parser and we hold each other, which only the collector would see."""
+        del self._parser
+
     def settled(self, answered: int) -> bool:
         """Whether every request came whole and was answered."""
         return self.known and not self._open and self.asked == answered
