@@ -26,6 +26,9 @@ WAITING = 12 << 20
 HOUR, DAY = 3600, 86_400
 FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 
+PROBE, BACK = 5.0, 2.0
+"""Seconds between two probes of a verify API that failed, at most, and for what follows."""
+
 NEWCOMERS_PAUSE = 0.05
 
 
@@ -142,7 +145,7 @@ async def flapping(stage: Stage) -> Row:
         f"{came[503]} were told to wait; the next came in {back:.1f} s after its return",
         crowd.tally,
         (before, after),
-        [] if back <= 6 else ["back too late"],
+        [] if back <= PROBE + BACK else ["back too late"],
         most_growth=(16 << 20) + came[303] * 2048,
     )
 
