@@ -35,7 +35,7 @@ async def killed(stage: Stage) -> Row:
         after = gate.memory
     return Row(
         "a worker killed, of two",
-        f"{KILLS} times; replaced after {latest:.2f} s at the latest; nobody was signed out",
+        f"{KILLS} times; replaced after {latest:.2f} s at the latest",
         crowd.tally,
         (before, after),
         [] if latest <= 5 else ["replaced too late"],
@@ -136,7 +136,7 @@ async def stopped(stage: Stage) -> Row:
     answers = crowd.tally.answered + crowd.tally.strangers
     return Row(
         "SIGTERM under load",
-        f"{STOPS} times; every request that was accepted got its answer",
+        f"{STOPS} times; {logged:,} lines in the log for {answers:,} answers and the first start",
         crowd.tally,
         (memories[0], memories[-1]),
         [

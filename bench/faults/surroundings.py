@@ -104,8 +104,8 @@ async def clock(stage: Stage) -> Row:
         after = gate.memory
     return Row(
         "the clock an hour back, then a day forward",
-        "the hour signed nobody out, the day ended every session and brought none back; "
-        f"somebody new came in after {back:.2f} s",
+        f"{len(readers)} sessions, which must stand the hour, end on the next day, and be good "
+        f"again; somebody new came in after {back:.2f} s",
         crowd.tally,
         (before, after),
     )
