@@ -128,7 +128,7 @@ async def flapping(stage: Stage) -> Row:
     seconds only, so that readers need it all the while; `stale_if_error` lets them read on."""
     cycles = 120 if stage.long else 4
     more = "[cache]\nttl = 5\nstale_if_error = 300"
-    with stage.api() as (api, verify), stage.gate(verify, more) as gate:
+    with stage.api(patience="") as (api, verify), stage.gate(verify, more) as gate:
         crowd = await warm(stage, gate)
         before = gate.memory
         async with crowd.busy(), newcomers(gate, crowd, {303, 503}) as came:
