@@ -82,8 +82,8 @@ class HotReads:
         self._log = log
         self._wall = wall
         self._reading = Reading()
-        self._targets = _Targets(build, reader)
         self._answers = _Answers(headers)
+        self._targets = _Targets(build, reader, self._answers.clear)
         self._clients = _Clients(proxies, manner)
         self._cookie_name = seal.name.encode("ascii")
         self._permits: OrderedDict[bytes | None, Permit] = OrderedDict()
@@ -192,17 +192,23 @@ class _Found(NamedTuple):
 class _Targets:
     """The meanings of request targets, by the spelling that came."""
 
-    def __init__(self, build: Callable[[], Build], reader: Reader) -> None:
-        self._build = build
+    def __init__(
+        self, build: Callable[[], Build], reader: Reader, forget: Callable[[], None]
+    ) -> None:
+        self._current = build
         self._reader = reader
-        self._of: tuple[Build, int] | None = None
+        self._forget = forget
+        self._build: Build | None = None
+        self._edition = 0
         self._known: dict[bytes, _Found] = {}
 
     def of(self, url: bytes) -> _Found | None:
         """None where no file in the index is meant."""
-        build = self._build()
-        if self._of != (build, build.policies.edition):
-            self._of, self._known = (build, build.policies.edition), {}
+        build = self._current()
+        if build is not self._build or build.policies.edition != self._edition:
+            self._build, self._edition = build, build.policies.edition
+            self._known = {}
+            self._forget()  # answers hold the files of the build before
         return self._known.get(url) or self._look_up(url, build)
 
     def _look_up(self, url: bytes, build: Build) -> _Found | None:
@@ -295,6 +301,10 @@ class _Answers:
             if len(self._made) > PREPARED:
                 self._made.popitem(last=False)
         return answer
+
+    def clear(self) -> None:
+        """Make them anew."""
+        self._made.clear()
 
     def _make(self, variant: Variant, policy: PolicyHeaders) -> _Answer:
         assert variant.body is not None, "only what is in memory is hot"
