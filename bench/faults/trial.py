@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench import load
+from bench import scripts
 from bench.faults.crowd import SECRET, Crowd, Tally, new_token, sign_in
 from bench.faults.wire import HOST, Answer
 from bench.gates import SERVE, running_gate
@@ -165,7 +165,7 @@ async def script_of(stage: Stage, gate: "Gate") -> Path:
     """A script for wrk, with a hundred more readers in turn."""
     script = stage.folder / "readers.lua"
     cookies = [await sign_in(gate.port, new_token()) for _ in range(100)]
-    load.write_script(script, "/", {"Host": HOST}, cookies)
+    scripts.write_reading(script, [("/", {"Host": HOST})], cookies)
     return script
 
 
