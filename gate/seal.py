@@ -72,10 +72,6 @@ class Seal:
                 self._remember(sealed, session)
         return session
 
-    def known(self, sealed: str) -> Session | None:
-        """The session in a sealed text that was opened before."""
-        return self._opened.get(sealed)
-
     def _unseal(self, sealed: str) -> Session | None:
         # Python's base64 opens endless spellings of one value, and each would be remembered
         if len(sealed) > MAX_SEALED_BYTES or _SEALED.fullmatch(sealed) is None:

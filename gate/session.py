@@ -135,22 +135,20 @@ class SessionSeal:
         cookies = headers.getall("Cookie", ())
         return self.open("; ".join(cookies)) if cookies else None
 
-    def known(self, cookie_header: str) -> Session | None:
-        """The session in a Cookie header where it was opened before: nothing is unsealed."""
-        sealed = self._sealed_value(cookie_header)
-        session = None if sealed is None else self._seal.known(sealed)
-        return None if session is None or self._is_of_the_future(session) else session
-
     def open(self, cookie_header: str | None) -> Session | None:
         """The session in a Cookie header, or None. It may have run out: ask `alive`."""
         if cookie_header is None or self.name not in cookie_header:
             return None
+        session = self.look(cookie_header)
+        if session is None:
+            self.refused += 1
+        return session
+
+    def look(self, cookie_header: str) -> Session | None:
+        """The same for whoever leaves it to another to refuse: nothing is counted."""
         sealed = self._sealed_value(cookie_header)
         session = None if sealed is None else self._seal.open(sealed)
-        if session is None or self._is_of_the_future(session):
-            self.refused += 1
-            return None
-        return session
+        return None if session is None or self._is_of_the_future(session) else session
 
     def _is_of_the_future(self, session: Session) -> bool:
         return self._clock() < _earliest(session)
