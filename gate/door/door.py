@@ -184,22 +184,25 @@ class Door(asyncio.Protocol):
 
     def _take(self, data: bytes) -> None:
         """Answer what is hot, up to the first request that is not."""
+        doors, peer = self._doors, self._peer
         while data:
-            answer = self._answer(data) if data.endswith(_END) else None
-            rest = b""
-            if answer is None:  # perhaps there are several
-                end = data.find(_END) + len(_END)
-                if len(_END) <= end < len(data):
-                    answer, rest = self._answer(data[:end]), data[end:]
+            answer, rest = None, b""
+            try:
+                if not doors.leaving and data.endswith(_END):
+                    answer = doors.hot.answer(data, peer)
+                if answer is None and not doors.leaving and (several := _first_of(data)):
+                    answer, rest = doors.hot.answer(several[0], peer), several[1]
+            except Exception:  # aiohttp's way ends in an answer whatever happens
+                log.exception("the fast door failed: the request goes to the other one")
             if answer is None:
                 self._hand_over(data)
                 return
             transport = self._transport
             if transport is None or transport.is_closing():
                 return
-            self._doors.answers += 1
+            doors.answers += 1
             self._served = True
-            if len(answer[-1]) > _LARGE:
+            if len(answer[3]) > _LARGE:
                 transport.writelines(answer)
             else:
                 transport.write(b"".join(answer))
@@ -207,15 +210,6 @@ class Door(asyncio.Protocol):
             if self._paused:
                 self._rest = data
                 return
-
-    def _answer(self, head: bytes) -> list[bytes] | None:
-        if self._doors.leaving:
-            return None
-        try:
-            return self._doors.hot.answer(head, self._peer)
-        except Exception:  # aiohttp's way ends in an answer whatever happens
-            log.exception("the fast door failed: the request goes to the other one")
-            return None
 
     def _hand_over(self, data: bytes) -> None:
         """Everything from here on is aiohttp's, until it has answered it all."""
@@ -247,6 +241,12 @@ class Door(asyncio.Protocol):
         counting.close()
         self._inner = self._counting = None
         return True
+
+
+def _first_of(data: bytes) -> tuple[bytes, bytes] | None:
+    """The first of several requests, and what comes behind it; None where there is one at most."""
+    end = data.find(_END) + len(_END)
+    return (data[:end], data[end:]) if len(_END) <= end < len(data) else None
 
 
 def signs_of(protocol: asyncio.BaseProtocol) -> object:
