@@ -9,8 +9,9 @@ from typing import Final, NamedTuple
 from aiohttp.helpers import rfc822_formatted_time
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from gate.access import Access, Permit
+from gate.access import Access
 from gate.admission import RecentIntakes
+from gate.door.permits import Permits
 from gate.door.reading import COMMON, Reading, Values
 from gate.headers import ResponseHeaders
 from gate.intake import OWN, Reader, Target, target_of
@@ -34,9 +35,6 @@ TARGETS: Final = 20_000
 
 CLIENTS: Final = 4096
 """Ways to ask that are remembered: addresses, browsers, and what they load."""
-
-PERMITS: Final = 100_000
-"""Cookies remembered with the decision about them, about a kilobyte each."""
 
 _ALLOWED: Final = Outcome.ALLOWED.value
 _PUBLIC: Final = Outcome.PUBLIC.value
@@ -86,7 +84,7 @@ class HotReads:
         self._targets = _Targets(build, reader, self._answers.clear)
         self._clients = _Clients(proxies, manner)
         self._cookie_name = seal.name.encode("ascii")
-        self._permits: OrderedDict[bytes | None, Permit] = OrderedDict()
+        self._permits = Permits()
         self._second, self._date = -1, b""
 
     def answer(self, head: bytes, peer: "Peer") -> list[bytes] | None:
@@ -152,7 +150,7 @@ class HotReads:
         decide, or the cookie is to be renewed."""
         session = None
         if cookie is not None and self._cookie_name in cookie:
-            permit = self._permits.pop(cookie, None)
+            permit = self._permits.pop(cookie)
             if permit is None:
                 session = self._seal.look(_text(cookie))
             elif permit.after <= wall:
@@ -165,10 +163,8 @@ class HotReads:
         decision, permit = decided
         if entry.page and decision.session is not None:
             return None
-        if permit is not None:
-            self._permits[cookie] = permit
-            if len(self._permits) > PERMITS:
-                self._permits.popitem(last=False)
+        if permit is not None and cookie is not None:
+            self._permits.put(cookie, permit, time.monotonic())
         return decision.outcome.value, decision.subject, session is not None
 
     def _prepare(self, found: "_Found", client: "_Client") -> "_Answer | None":
