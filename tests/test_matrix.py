@@ -122,6 +122,11 @@ class Way:
     def sign_out(self) -> None:
         raise NotImplementedError
 
+    def leave(self) -> None:
+        """The log is told of it as well, before anything is counted from nothing again."""
+        self.sign_out()
+        self.sites.log.wait_for_counts(Counter(self.closing))
+
     # the same steps where the browser keeps no cookie
 
     opening: Mapping[str, int] = {}
@@ -297,7 +302,7 @@ STEPS: Final[Mapping[str, tuple[Callable[[Way], None], Callable[[Way], None]]]] 
         lambda way: way.expiry_and_renewal(),
         lambda way: way.expiry_and_renewal_without(),
     ),
-    "sign-out": (lambda way: way.sign_out(), lambda way: way.sign_out_without()),
+    "sign-out": (lambda way: way.leave(), lambda way: way.sign_out_without()),
 }
 """With a cookie, or without the need of one; and without."""
 
