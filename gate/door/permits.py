@@ -4,7 +4,7 @@ from typing import Final
 
 from gate.access import Permit
 
-MOST: Final = 100_000
+MOST: Final = 20_000
 """Cookies remembered, a kilobyte and a half each."""
 
 UNUSED_SECONDS: Final = 300.0
