@@ -318,6 +318,8 @@ def test_a_drawing_is_shown_and_left_again(either: Reader) -> None:
     """It may run nothing, so that its document is not for the shell to look into."""
     either.open()
     told = "path => heard.some(([name, detail]) => name === 'navigate' && detail.path === path)"
+    # while the page still loads, a driven Chromium sometimes never shows what needs another process
+    either.site.wait_for_load_state("networkidle")
     either.page.evaluate("docs.open('/assets/logo.svg')")
     either.page.wait_for_function(told, arg="/assets/logo.svg")
     expect(either.shell.locator("#site")).to_be_visible()
