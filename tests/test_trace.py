@@ -13,6 +13,7 @@ from gate.observe.spans import Spans
 from gate.trace import new_trace, stated_trace
 from tests.conftest import MakeGate
 from tests.fakes import GOOD, FakeApi
+from tests.signing import AUDIENCE, ISSUER, Signer, jwks
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 PARENT = f"00-{TRACE}-{SPAN}-01"
@@ -122,6 +123,25 @@ async def test_headers_of_the_settings_win(make_gate: MakeGate, api: FakeApi) ->
     await gate.get(f"/?token={GOOD}")
     (asked,) = api.requests
     assert asked.headers.getall("X-Request-Id") == ["fixed"]
+
+
+async def test_whoever_serves_the_keys_of_jwts_is_told_too_of_the_request_that_wants_them(
+    make_gate: MakeGate, api: FakeApi
+) -> None:
+    api.say(jwks(signer := Signer()))
+    jwt = {"issuer": ISSUER, "audience": AUDIENCE}
+    verify = {"preset": "jwt", "headers": {"x-request-id": "fixed"}}
+    for section in ({"preset": "jwt"}, verify):
+        gate = await make_gate(verify=section, jwt=jwt, **BEHIND)
+        text = signer.text(exp=2**33, iat=1)
+        answer = await gate.get(f"/?token={text}", headers={**STATED, "X-Request-Id": "proxys"})
+        assert answer.status == 303
+        (line,) = await gate.log()
+        asked = api.requests[-1]
+        assert asked.headers["traceparent"] == f"00-{TRACE}-{line['span_id']}-01"
+        told = "fixed" if section is verify else line["request.id"]
+        assert asked.headers.getall("X-Request-Id") == [told]
+    assert api.count == 2
 
 
 async def test_requests_on_one_connection_are_not_mixed_up(

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Protocol
 
 import aiohttp
+from multidict import CIMultiDict
 from yarl import URL
 
-from gate import __version__
+from gate import __version__, behalf
 from gate.config.settings import VerifySettings
 from gate.verify.api import AskedToWait, client, read_body
 from gate.verify.breaker import Breaker
@@ -201,13 +202,19 @@ class KeyAddress:
         self._listener.read(body)
         return body
 
-    def _headers(self) -> dict[str, str]:
-        return {
-            "Accept": "application/jwk-set+json, application/json",
-            "Accept-Encoding": "identity",
-            "User-Agent": f"docs-gate/{__version__}",
-            **{name: value.get_secret_value() for name, value in self._settings.headers.items()},
-        }
+    def _headers(self) -> CIMultiDict[str]:
+        """With the ids of the request that is waited for; `[verify] headers` win."""
+        headers = CIMultiDict(behalf.headers())
+        headers.update(
+            {
+                "Accept": "application/jwk-set+json, application/json",
+                "Accept-Encoding": "identity",
+                "User-Agent": f"docs-gate/{__version__}",
+            }
+        )
+        fixed = self._settings.headers
+        headers.update({name: value.get_secret_value() for name, value in fixed.items()})
+        return headers
 
     def _read(self, body: bytes) -> KeySet:
         try:
