@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import select
 from pathlib import Path
 from typing import Any
 
@@ -244,6 +245,32 @@ async def test_long_paths_and_agents_are_cut(gate: Gate) -> None:
     await gate.get("/" + "a" * 4000, headers={"User-Agent": "b" * 4000})
     (line,) = await gate.log()
     assert (line["url.path"], line["user_agent.original"]) == ("/" + "a" * 511, "b" * 512)
+
+
+@pytest.mark.parametrize("character", ["a", '"', "\x80", "\xe9", "字", "😀"])
+async def test_no_line_is_longer_than_a_pipe_takes_at_once(
+    make_gate: MakeGate, api: FakeApi, character: str
+) -> None:
+    api.tokens[GOOD] = {"active": True, "sub": character * 4000}
+    gate = await make_gate(
+        verify={"active": "/active"},
+        log={"subject": "plain"},
+        server={"trusted_proxies": ["127.0.0.1"]},
+    )
+    cookie = await gate.sign_in()
+    agent = (character * 2000).encode("utf-8" if ord(character) > 255 else "latin-1")
+    head = b"GET /%s HTTP/1.1\r\nHost: %s:%d\r\nCookie: %s\r\nUser-Agent: %s\r\n" % (
+        b'"' * 2000, gate.host.encode(), gate.port or 0, cookie["Cookie"].encode(), agent,
+    )  # fmt: skip
+    proxied = f"X-Request-Id: {'r' * 128}\r\nX-Forwarded-For: 2001:db8:{'ffff:' * 5}ffff\r\n"
+    traced = f"traceparent: 00-{'a' * 32}-{'b' * 16}-01\r\nConnection: close\r\n\r\n"
+    await exchange(gate, head + (proxied + traced).encode())
+    lines = await gate.log()
+    assert lines[-1]["user_agent.original"][:80] == agent.decode("utf-8", "replace")[:80]
+    assert lines[-1]["gate.subject"][:80] == character * 80
+    assert lines[-1]["request.id"] == "r" * 128
+    assert lines[-1]["trace_id"] == "a" * 32
+    assert 900 < max(map(len, gate.lines.raw.splitlines())) < select.PIPE_BUF
 
 
 async def test_methods_that_the_conventions_do_not_know_are_told_as_other(gate: Gate) -> None:

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+from asyncio.subprocess import PIPE
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,7 +19,7 @@ import aiohttp
 import pytest
 
 from tests.fakes import GOOD, FakeApi
-from tests.processes import PATIENCE, Process, gate_process, run_gate, write_config
+from tests.processes import PATIENCE, Process, Target, gate_process, run_gate, write_config
 from tests.test_serve import client, get, one_under_way, statuses
 
 TWO = {"GATE_SERVER__WORKERS": "2"}
@@ -33,9 +34,12 @@ def folder(tmp_path: Path, docs_tree: Path, api: FakeApi) -> Path:
 
 
 @asynccontextmanager
-async def two_workers(folder: Path, **environ: str) -> AsyncIterator[tuple[Process, int]]:
+async def two_workers(
+    folder: Path, stdout: Target = PIPE, **environ: str
+) -> AsyncIterator[tuple[Process, int]]:
     """`gate serve` with two workers, once both answer."""
-    async with gate_process("serve", cwd=folder, environ={**TWO, **environ}) as process:
+    environ = {**TWO, **environ}
+    async with gate_process("serve", cwd=folder, stdout=stdout, environ=environ) as process:
         port = await process.port()
         await until(lambda: len(workers(process)) == 2)
         yield process, port
@@ -73,7 +77,7 @@ class Connection:
     ) -> tuple[int, bytes]:
         """Status and body."""
         lines = [f"{method} {path} HTTP/1.1", "Host: docs.example", f"Cookie: {cookie}", *more]
-        self._writer.write("\r\n".join([*lines, "", ""]).encode())
+        self._writer.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
         head = await self._reader.readuntil(b"\r\n\r\n")
         fields = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:] if line)
         body = await self._reader.readexactly(int(fields.get("Content-Length", 0)))

@@ -31,6 +31,9 @@ FLUSH_SECONDS = 0.05
 """Lines are handed to the writer in batches: waking its thread costs more than a line."""
 
 _MAX_TEXT = 512
+# of one text in JSON: with path, agent and subject as long as that a line still has less than the
+# 4,096 bytes that a pipe takes at once, and so no other worker's line comes in between
+_MAX_QUOTED = 1026
 _quote = json.encoder.encode_basestring_ascii
 # a query that was joined with "&", or encoded by mistake, even twice, is a query all the same
 _QUERY = re.compile(r"[?#&;]|%(?:25)*(?:3f|23|26|3b)", re.IGNORECASE)
@@ -240,12 +243,21 @@ def _plain(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
+def _quoted(text: str) -> str:
+    """As JSON, cut where escapes make it too long."""
+    quoted = _quote(text)
+    while len(quoted) > _MAX_QUOTED:
+        text = text[: len(text) * _MAX_QUOTED // len(quoted)]
+        quoted = _quote(text)
+    return quoted
+
+
 @lru_cache(maxsize=8192)
 def _json_answer(method: str, path: str, status: int, size: int, outcome: str) -> str:
     """The fields that are the same for everybody who reads a page."""
     return (
         f'"http.request.method":{_quote(_told_method(method))}'
-        f',"url.path":{_quote(_told_path(path))}'
+        f',"url.path":{_quoted(_told_path(path))}'
         f',"http.response.status_code":{status}'
         f',"http.response.body.size":{size}'
         f',"gate.outcome":"{outcome}"'
@@ -255,8 +267,8 @@ def _json_answer(method: str, path: str, status: int, size: int, outcome: str) -
 @lru_cache(maxsize=16384)
 def _json_reader(address: str, agent: str, subject: str | None) -> str:
     """The fields that are the same whatever somebody reads."""
-    return f'"client.address":{_quote(address)},"user_agent.original":{_quote(_plain(agent))}' + (
-        "" if subject is None else f',"gate.subject":{_quote(subject)}'
+    return f'"client.address":{_quote(address)},"user_agent.original":{_quoted(_plain(agent))}' + (
+        "" if subject is None else f',"gate.subject":{_quoted(subject)}'
     )
 
 
@@ -306,7 +318,7 @@ def _console_line(line: Line, told: Told) -> str:
 
 def _visible(text: str) -> str:
     """Text for a terminal: nothing in it can move the cursor."""
-    return text if text.isprintable() else _quote(text)
+    return text if text.isprintable() else _quoted(text)
 
 
 def _timestamp(millisecond: int) -> str:
