@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench faults soak site lock clean
+.PHONY: help demo test check bench faults soak site lock sbom audit clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,8 +41,19 @@ lock: $(VENV)/pip ## pin what the image installs, with hashes
 	@$(BIN)/uv pip compile --quiet pyproject.toml --extra redis --python-version 3.13 --universal \
 		--generate-hashes --no-header --no-annotate --upgrade >>requirements.lock
 
+sbom: $(VENV)/released $(VENV)/image/made ## write sbom.json, the CycloneDX bill of what the image installs
+	@sed "s/^dynamic = .*/version = \"$$($(VENV)/image/bin/gate --version | cut -d ' ' -f 2)\"/" \
+		pyproject.toml >$(VENV)/image/pyproject.toml
+	@$(BIN)/cyclonedx-py environment --pyproject $(VENV)/image/pyproject.toml --mc-type application \
+		--spec-version 1.6 --output-reproducible --validate --output-file sbom.json $(VENV)/image/bin/python
+
+# --strict: what the database does not know fails too, else a database that is out of reach would pass
+audit: $(VENV)/released ## ask for known weaknesses in what the image installs; needs the network
+	@$(BIN)/pip-audit --strict --disable-pip --require-hashes --progress-spinner off \
+		--requirement requirements.lock
+
 clean: ## remove what the targets made
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis sbom.json
 
 # pip knows dependency groups since 25.1; what comes with Python 3.11 is older
 $(VENV)/pip: pyproject.toml
@@ -66,6 +77,17 @@ $(VENV)/benched: $(VENV)/tested
 
 $(VENV)/checked: $(VENV)/tested
 	@$(PIP) install --group lint
+	@touch $@
+
+$(VENV)/released: $(VENV)/pip
+	@$(PIP) install --group release
+	@touch $@
+
+# as the Dockerfile does it
+$(VENV)/image/made: $(VENV)/pip requirements.lock gate/__init__.py
+	@$(PYTHON) -m venv --clear --without-pip $(@D)
+	@$(PIP) --python $(@D)/bin/python install --only-binary :all: --require-hashes -r requirements.lock
+	@$(PIP) --python $(@D)/bin/python install --no-deps .
 	@touch $@
 
 $(VENV)/docs: $(VENV)/pip
