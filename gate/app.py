@@ -42,7 +42,7 @@ from gate.session import SessionSeal
 from gate.sign_in.surroundings import Surroundings
 from gate.sign_in.wiring import SignIn
 from gate.site.current import CurrentSite
-from gate.site.index import Site, read_site
+from gate.site.index import Site, always, read_site
 from gate.site.policy import SitePolicy
 from gate.site.record import SiteRecord
 from gate.site.watch import Meet, Watcher, alone
@@ -235,16 +235,20 @@ def _parts(settings: Settings, state: State, clocks: Clocks) -> Parts:
 
 
 def open_site(
-    settings: SiteSettings, like: Site | None = None, go_on: Callable[[], bool] = lambda: True
+    settings: SiteSettings,
+    like: Site | None = None,
+    go_on: Callable[[], bool] = lambda: True,
+    at_once: Callable[[int], bool] = always,
 ) -> Site:
-    """Read the site. Raises `TreeProblem`; `like` is the reading before, and it stops where `go_on`
-    says no."""
+    """Read the site. Raises `TreeProblem`; `like` is the reading before, it stops where `go_on`
+    says no, and files of a size that `at_once` says no to are made later."""
     return read_site(
         settings.root,
         public=settings.public,
         memory_bytes=settings.memory_mib * MIB,
         like=like,
         go_on=go_on,
+        at_once=at_once,
     )
 
 

@@ -32,6 +32,7 @@ from gate.observe.writer import LineWriter, lines_to_standard_output, logging_to
 from gate.proxies import Proxies
 from gate.reload import Reloader
 from gate.runner import DoorRunner
+from gate.site.haste import Haste
 from gate.site.tree import TreeProblem, signature
 from gate.site.watch import Meet, alone
 from gate.start import Prepared, prepare
@@ -112,7 +113,7 @@ def _up_to_date(prepared: Prepared) -> Prepared:
     try:
         if not site.reload or signature(site.root) == prepared.state.site.state:
             return prepared
-        fresh = open_site(site, prepared.state.site)
+        fresh = open_site(site, prepared.state.site, at_once=Haste())
     except TreeProblem:
         return prepared
     return replace(prepared, state=replace(prepared.state, site=fresh))

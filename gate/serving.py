@@ -12,9 +12,18 @@ from aiohttp import hdrs, payload, web
 from aiohttp.abc import AbstractStreamWriter
 from multidict import CIMultiDict
 
+from gate.site.content import Variant, Variants, best
 from gate.site.current import Build
-from gate.site.index import Entry, Redirect, Variant
-from gate.site.negotiation import Span, Unsatisfiable, none_match, single_range
+from gate.site.index import Entry, Redirect
+from gate.site.negotiation import (
+    IDENTITY,
+    Span,
+    Unsatisfiable,
+    acceptable,
+    none_match,
+    single_range,
+)
+from gate.site.tree import TreeProblem
 
 SLICE = 256 * 1024
 """Bytes of a body that are handed over at a time, as aiohttp does it with files."""
@@ -25,12 +34,13 @@ _NOT_IN_304 = ("Content-Type", "Content-Encoding", "Accept-Ranges")
 class Files:
     """Answers from one build of the site."""
 
-    __slots__ = ("_policies", "lookup", "site")
+    __slots__ = ("_making", "_policies", "lookup", "site")
 
     def __init__(self, build: Build) -> None:
         self.site = build.site
         self.lookup = build.site.lookup
         self._policies = build.policies
+        self._making = build.making
 
     def redirect(self, found: Redirect, query: str) -> web.Response:
         """To the canonical path: relative, so that it holds behind a prefix, with the query."""
@@ -44,19 +54,30 @@ class Files:
     ) -> web.StreamResponse:
         """The file of an entry under its own content security policy.
 
-        Raises `web.HTTPNotFound` where a streamed file has gone since the index was read.
+        Raises `web.HTTPNotFound` where a file that is not in memory has gone since the index was
+        read.
         """
+        variants = entry.content.ready or await self._made(entry)
         policy = self._policies.of(entry) or await self._policies.of_page(entry)
-        response = await self._entry(request, entry, status)
+        response = await self._entry(request, variants, status)
         response.headers.update(policy)  # a 304 too: browsers keep what it says
         if isinstance(response, web.Response) and isinstance(response.body, Slices):
             response.headers["Content-Length"] = str(response.body.size)
         return response
 
-    async def _entry(self, request: web.Request, entry: Entry, status: int) -> web.StreamResponse:
+    async def _made(self, entry: Entry) -> Variants:
+        try:
+            return await self._making.variants(entry.content)
+        except (OSError, TreeProblem):
+            raise web.HTTPNotFound from None
+
+    async def _entry(
+        self, request: web.Request, variants: Variants, status: int
+    ) -> web.StreamResponse:
         headers = request.headers
         wants_range = status == 200 and request.method == "GET" and hdrs.RANGE in headers
-        variant = entry.identity if wants_range else entry.choose(headers.get("Accept-Encoding"))
+        codings = (IDENTITY,) if wants_range else acceptable(headers.get("Accept-Encoding"))
+        variant = best(variants, codings)
         if status == 200 and hdrs.IF_NONE_MATCH in headers:
             condition = ", ".join(headers.getall("If-None-Match"))
             if none_match(condition, variant.etag):

@@ -9,6 +9,7 @@ from gate.app import State, open_site
 from gate.brand import BrandProblem, open_brand
 from gate.certificates import load
 from gate.config.settings import ServerSettings, Settings
+from gate.site.haste import Haste
 from gate.site.tree import TreeProblem
 from gate.state.journal import Journal, JournalProblem
 from gate.state.keys import KeyProblem, open_keys
@@ -49,7 +50,7 @@ def prepare(settings: Settings) -> Prepared:
             return None
 
     server, session = settings.server, settings.session
-    site = attempt("[site] root", lambda: open_site(settings.site), TreeProblem)
+    site = attempt("[site] root", lambda: open_site(settings.site, at_once=Haste()), TreeProblem)
     keys_place = "[session] key_file" if session.key_file else "[server] state_dir"
     keys = attempt(keys_place, lambda: open_keys(session, server.state_dir), KeyProblem)
     certificate = "[server] tls_certificate: cannot be used with tls_key"

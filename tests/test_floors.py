@@ -19,7 +19,7 @@ FLOORS = [
     ["observe.requests", "observe.families", "observe.metrics", "observe.process"],
     ["observe.history", "observe.problems", "observe.charts", "observe.plain"],
     ["observe.snapshots", "credential"],
-    ["site", "site.media", "site.negotiation", "site.tree", "site.inline_scripts"],
+    ["site", "site.media", "site.negotiation", "site.tree", "site.inline_scripts", "site.haste"],
     ["site.held"],
     ["state", "state.journal"],
     # the settings, and what is wrong with them
@@ -28,8 +28,8 @@ FLOORS = [
     ["config.csp", "config.rules", "config.sign_in", "config.settings"],
     ["config.preset_soundness", "config.sign_in_soundness", "config.soundness", "config.load"],
     # what the settings open
-    ["site.encodings", "site.index", "site.policy", "site.policies", "site.record"],
-    ["site.current", "site.references", "site.watch"],
+    ["site.encodings", "site.content", "site.index", "site.policy", "site.policies", "site.record"],
+    ["site.making", "site.current", "site.references", "site.watch"],
     ["state.keys", "state.revocations"],
     [
         "scope",

@@ -1,5 +1,6 @@
 """Files over HTTP: what a reader with a session gets, from memory and streamed alike."""
 
+import contextlib
 import gzip
 from collections.abc import AsyncIterator
 
@@ -8,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from tests.conftest import DATA, Gate, lasting_gate
+from tests.late import nothing_made
 from tests.raw import Answer, ask
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -30,14 +32,19 @@ class Reader:
 
 
 @pytest_asyncio.fixture(
-    scope="module", loop_scope="module", params=[0, 256], ids=["streamed", "in-memory"]
+    scope="module",
+    loop_scope="module",
+    params=[(0, True), (256, True), (256, False)],
+    ids=["streamed", "in-memory", "made-when-asked-for"],
 )
 async def reader(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Reader]:
     folder = tmp_path_factory.mktemp("static")
-    async with lasting_gate(folder, site={"memory_mib": request.param}) as (gate, _):
-        yield Reader(gate, (await gate.sign_in())["Cookie"])
+    memory, made = request.param
+    with contextlib.nullcontext() if made else nothing_made():
+        async with lasting_gate(folder, site={"memory_mib": memory}) as (gate, _):
+            yield Reader(gate, (await gate.sign_in())["Cookie"])
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,9 @@ from gate.proxies import Proxies, is_host
 from gate.scope import new_request_id, request_id
 from gate.serving import SLICE, not_modified
 from gate.session import SessionSeal
+from gate.site.content import Variant, best
 from gate.site.current import Build
-from gate.site.index import Entry, Variant
+from gate.site.index import Entry
 from gate.site.negotiation import acceptable, none_match
 from gate.site.policy import Headers as PolicyHeaders
 
@@ -168,8 +169,11 @@ class HotReads:
         return decision.outcome.value, decision.subject, session is not None
 
     def _prepare(self, found: "_Found", client: "_Client") -> "_Answer | None":
-        variant, policy = found.entry.best(client.codings), found.build.policies.of(found.entry)
-        if variant.body is None or len(variant.body) > SLICE or policy is None:
+        variants, policy = found.entry.content.ready, found.build.policies.of(found.entry)
+        if variants is None or policy is None:
+            return None
+        variant = best(variants, client.codings)
+        if variant.body is None or len(variant.body) > SLICE:
             return None
         answer = found.answers[client.codings] = self._answers.of(variant, policy)
         return answer

@@ -5,20 +5,19 @@ there is nothing to sanitise: dotfiles, special files, links that leave the root
 neighbours are not in the index, and what is not in it does not exist.
 """
 
+import errno
 import logging
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote_to_bytes
 
-from multidict import CIMultiDict, CIMultiDictProxy
-
 from gate.site import media
-from gate.site.encodings import Encoded, encode, opens_to
-from gate.site.held import Held, how_many
-from gate.site.negotiation import IDENTITY, acceptable
+from gate.site.content import Content, Variant, Variants
+from gate.site.held import how_many
+from gate.site.negotiation import IDENTITY
 from gate.site.tree import File, TreeProblem, read_tree, signature
 
 log = logging.getLogger(__name__)
@@ -27,28 +26,9 @@ INDEX_PAGE = "index.html"
 OWN_FOLDER = "-"
 """The gate's own URLs live under /-/, so a site cannot have a folder of that name at its top."""
 
-REVALIDATE = "private, no-cache"
-IMMUTABLE = "private, max-age=31536000, immutable"
-
 _SAFE = "/!$&'()*+,;=:@~"
 _COMPRESSED_SHARE = 0.6
 _LARGEST_SHARE = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Variant:
-    """One file in one content coding, with its header block made in advance."""
-
-    coding: str
-    size: int
-    etag: str
-    headers: CIMultiDictProxy[str]
-    body: bytes | None
-    """None where the file is streamed."""
-    file: str
-    """The file relative to the root, for streaming."""
-    held: Held | None = None
-    """The same, open; None where it is in memory, or where too many others are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +39,21 @@ class Entry:
     """The canonical URL path, percent-encoded."""
     page: bool
     public: bool
-    variants: Mapping[str, Variant]
+    content: Content
 
-    def choose(self, accept_encoding: str | None) -> Variant:
-        """The variant that suits the client best (RFC 9110, section 12.5.3)."""
-        return self.best(acceptable(accept_encoding))
+    @property
+    def file(self) -> str:
+        """The file, relative to the root."""
+        return self.content.name
 
-    def best(self, codings: Sequence[str]) -> Variant:
-        """The variant in the first of these codings that there is one in."""
-        for coding in codings:
-            if coding in self.variants:
-                return self.variants[coding]
-        return self.variants[IDENTITY]
+    @property
+    def variants(self) -> Variants:
+        """The file in every coding. Blocks, and raises, as `Content.variants` does."""
+        return self.content.variants()
 
     @property
     def identity(self) -> Variant:
-        """The file as it lies on disk: the one that ranges count in."""
+        """The file as it lies on disk; blocks as well."""
         return self.variants[IDENTITY]
 
 
@@ -113,6 +92,10 @@ class Site:
         """Every path that answers with a file."""
         return (found for found in self._paths.values() if isinstance(found, Entry))
 
+    def contents(self) -> Iterator[Content]:
+        """Every file once, though it may stand at two paths."""
+        return iter({entry.file: entry.content for entry in self.entries()}.values())
+
     def file(self, name: str) -> Entry | None:
         """The entry of a file, by its name relative to the root."""
         found = self._paths.get("/" + name)
@@ -141,6 +124,11 @@ def _decode(raw_path: str) -> str | None:
         return None
 
 
+def always(size: int) -> bool:
+    """Every file is made while the site is read."""
+    return True
+
+
 def read_site(
     root: Path,
     *,
@@ -148,12 +136,14 @@ def read_site(
     memory_bytes: int,
     like: Site | None = None,
     go_on: Callable[[], bool] = lambda: True,
+    at_once: Callable[[int], bool] = always,
 ) -> Site:
     """Read the folder once. Raises `TreeProblem` where it is not a site.
 
     Files go into memory, smallest first, until `memory_bytes` are used with their compressed
     variants; the others are streamed. A public glob that matches nothing is warned about. What is
-    as in `like`, an earlier reading, is taken from there. It stops where `go_on` says no.
+    as in `like`, an earlier reading, is taken from there. It stops where `go_on` says no. A file of
+    so many bytes that `at_once` says no to is made later; that it can be read is known.
     """
     state = signature(root)
     root = root.resolve()
@@ -162,10 +152,14 @@ def read_site(
         raise TreeProblem(f"{root} has no {INDEX_PAGE}: is it the folder that the generator built?")
     if any(name.startswith(OWN_FOLDER + "/") for name in files) or (root / OWN_FOLDER).exists():
         raise TreeProblem(f'{root} has a folder named "-", where the gate has its own URLs')
-    read = _Reader(files, _resident(files, memory_bytes), like, go_on)
-    with ThreadPoolExecutor(thread_name_prefix="site") as pool:
-        variants = dict(zip(files, pool.map(read.variants, files), strict=True))
-    return Site(root, _paths(variants, _Public(public)), state=state)
+    read = _Reader(files, memory_bytes, like, at_once)
+    contents = {}
+    for name in sorted(files, key=lambda name: files[name].size):
+        if not go_on():
+            raise TreeProblem("stopped before all was read")
+        contents[name] = read.content(name)
+    in_order = {name: contents[name] for name in files}
+    return Site(root, _paths(in_order, _Public(public)), state=state)
 
 
 def _resident(files: Mapping[str, File], memory_bytes: int) -> set[str]:
@@ -181,117 +175,57 @@ def _resident(files: Mapping[str, File], memory_bytes: int) -> set[str]:
 
 
 class _Reader:
-    """Reads one file after the other, in several threads at once."""
+    """Reads one file after the other."""
 
     def __init__(
         self,
         files: Mapping[str, File],
-        resident: set[str],
+        memory_bytes: int,
         like: Site | None,
-        go_on: Callable[[], bool],
+        at_once: Callable[[int], bool],
     ) -> None:
         self._files = files
-        self._resident = resident
+        self._resident = _resident(files, memory_bytes)
         self._like = like
-        self._go_on = go_on
-        streamed = sorted(files.keys() - resident, key=lambda name: -files[name].size)
-        self._holding = set(streamed[: how_many()])
-        if len(self._holding) < len(streamed):
+        self._at_once = at_once
+        streamed = files.keys() - self._resident
+        # those that go into memory are held until they are there, by what is left
+        first = sorted(files, key=lambda name: (name not in streamed, -files[name].size))
+        self._holding = set(first[: how_many()])
+        if not streamed <= self._holding:
             log.debug("%d of %d files are held open", len(self._holding), len(streamed))
 
-    def variants(self, name: str) -> Mapping[str, Variant]:
-        """The file in every coding. Raises `TreeProblem`."""
-        if not self._go_on():
-            raise TreeProblem("stopped before all was read")
+    def content(self, name: str) -> Content:
+        """The file, made or not. Raises `TreeProblem`."""
+        file, resident = self._files[name], name in self._resident
+        now = self._at_once(file.size)
+        held = name in self._holding and not (resident and now)
+        try:
+            content = Content(name, file, self._siblings(name), resident=resident, held=held)
+            if now:
+                content.make(self._known(name))
+            elif not held and not os.access(file.path, os.R_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(file.path))
+        except OSError as error:
+            raise TreeProblem(f"{error.filename} cannot be read: {error.strerror}") from None
+        return content
+
+    def _siblings(self, name: str) -> dict[str, File]:
         files = self._files
-        siblings = {
+        return {
             coding: files[name + ending]
             for coding, ending in (("br", ".br"), ("gzip", ".gz"))
             if name + ending in files
         }
-        try:
-            if name not in self._resident:
-                held = Held(files[name]) if name in self._holding else None
-                return _streamed(name, files[name], held, _opening(name, files[name], siblings))
-            body = files[name].path.read_bytes()
-            if not siblings and (known := self._known(name, body)):
-                return known
-            built = {coding: file.path.read_bytes() for coding, file in siblings.items()}
-        except OSError as error:
-            raise TreeProblem(f"{error.filename} cannot be read: {error.strerror}") from None
-        return _in_memory(name, encode(name, body, built))
 
-    def _known(self, name: str, body: bytes) -> Mapping[str, Variant] | None:
+    def _known(self, name: str) -> Content | None:
         found = self._like.file(name) if self._like is not None else None
-        return found.variants if found is not None and found.identity.body == body else None
+        return None if found is None else found.content
 
 
-def _opening(name: str, file: File, siblings: Mapping[str, File]) -> dict[str, File]:
-    """The siblings that hold the file. Raises OSError for what cannot be read."""
-    found = {}
-    with file.path.open("rb") as plain:
-        for coding, sibling in siblings.items():
-            plain.seek(0)
-            with sibling.path.open("rb") as packed:
-                if opens_to(name, coding, packed, plain):
-                    found[coding] = sibling
-    return found
-
-
-def _in_memory(name: str, encoded: Encoded) -> dict[str, Variant]:
-    return {
-        coding: Variant(
-            coding=coding,
-            size=len(body),
-            etag=(etag := encoded.etag(coding)),
-            headers=_headers(name, coding, etag, varies=len(encoded.bodies) > 1),
-            body=body,
-            file=name,
-        )
-        for coding, body in encoded.bodies.items()
-    }
-
-
-def _streamed(
-    name: str, file: File, held: Held | None, siblings: Mapping[str, File]
-) -> dict[str, Variant]:
-    endings = {"br": ".br", "gzip": ".gz", IDENTITY: ""}
-    found = {**siblings, IDENTITY: file}
-    return {
-        coding: Variant(
-            coding=coding,
-            size=each.size,
-            etag=(etag := f'"{each.mtime_ns:x}-{each.size:x}"'),
-            headers=_headers(name, coding, etag, varies=len(found) > 1),
-            body=None,
-            file=name + endings[coding],
-            held=held if coding == IDENTITY else held and Held(each),
-        )
-        for coding, each in found.items()
-    }
-
-
-def _headers(name: str, coding: str, etag: str, *, varies: bool) -> CIMultiDictProxy[str]:
-    headers = CIMultiDict(
-        {
-            "Content-Type": media.media_type(name),
-            "Cache-Control": IMMUTABLE if media.is_fingerprinted(name) else REVALIDATE,
-            "ETag": etag,
-            "Accept-Ranges": "bytes",
-        }
-    )
-    if varies:
-        headers["Vary"] = "Accept-Encoding"
-    if coding != IDENTITY:
-        headers["Content-Encoding"] = coding
-    return CIMultiDictProxy(headers)
-
-
-def _paths(
-    variants: Mapping[str, Mapping[str, Variant]], public: "_Public"
-) -> dict[str, Entry | Redirect]:
+def _paths(contents: Mapping[str, Content], public: "_Public") -> dict[str, Entry | Redirect]:
     paths: dict[str, Entry | Redirect] = {}
-    for name, found in variants.items():
+    for name, found in contents.items():
         path = "/" + name
         paths[path] = Entry(quote(path, safe=_SAFE), media.is_page(name), public(path), found)
         if name == INDEX_PAGE or name.endswith("/" + INDEX_PAGE):

@@ -10,9 +10,11 @@ import logging
 from dataclasses import dataclass
 from typing import Final
 
+from gate.site import media
 from gate.site.index import Entry, Site
 from gate.site.inline_scripts import Page, all_in_one, read_page
 from gate.site.policy import Headers, SitePolicy, size
+from gate.site.tree import TreeProblem
 
 log = logging.getLogger(__name__)
 
@@ -44,17 +46,16 @@ class Policies:
     """The policies of one site, an async context for as long as it is served."""
 
     def __init__(self, site: Site, policy: SitePolicy) -> None:
-        self._root = site.root
         self._policy = policy
         self._pages: dict[str, list[str]] = {}  # by file: the paths that it is sent for
         self._entries: dict[str, Entry] = {}  # by file
         self._known: dict[str, Headers] = {}  # by path
         for entry in site.entries():
             if entry.page and policy.mode != "off":
-                self._pages.setdefault(entry.identity.file, []).append(entry.path)
-                self._entries[entry.identity.file] = entry
+                self._pages.setdefault(entry.file, []).append(entry.path)
+                self._entries[entry.file] = entry
             else:
-                self._known[entry.path] = policy.file(entry.identity.headers["Content-Type"])
+                self._known[entry.path] = policy.file(media.media_type(entry.file))
         self._read: dict[str, Page] = {}  # by file
         self._asked: dict[str, asyncio.Task[Page]] = {}  # by file
         self._ending = False
@@ -69,13 +70,17 @@ class Policies:
         self._ending = True
         await self._surveying
 
+    async def surveyed(self) -> None:
+        """Wait until all pages are read."""
+        await asyncio.shield(self._surveying)
+
     def of(self, entry: Entry) -> Headers | None:
         """The policy of a file; None for a page that has not been read yet."""
         return self._known.get(entry.path)
 
     async def of_page(self, entry: Entry) -> Headers:
         """The same, after reading the page where nobody has."""
-        file = entry.identity.file
+        file = entry.file
         while (known := self.of(entry)) is None:
             task = self._asked.get(file)
             if task is None:
@@ -122,14 +127,12 @@ class Policies:
 
     def _page(self, entry: Entry) -> Page:
         """Read a page, in memory or on disk. Nothing is allowed to one that cannot be read."""
-        file = entry.identity.file
+        file = entry.file
         found = self._read.get(file)
         if found is None:
             try:
-                variant = entry.identity
-                path = variant.held.path if variant.held else self._root / file
-                found = read_page(path.read_bytes() if variant.body is None else variant.body)
-            except (OSError, ValueError) as error:
+                found = read_page(entry.content.plain())
+            except (OSError, TreeProblem, ValueError) as error:
                 log.warning("the scripts of %s are not allowed: it cannot be read: %s", file, error)
                 found = Page()
             self._read[file] = found

@@ -30,7 +30,7 @@ class SiteRecord:
 
     def loaded(self, site: Site) -> None:
         """A build is served from now on."""
-        entries = {entry.identity.file: entry for entry in site.entries()}
+        entries = {entry.file: entry for entry in site.entries()}
         self._files = len(entries)
         self._pages = sum(map(_is_page, entries.values()))
         self._since = self._wall()

@@ -12,6 +12,7 @@ from urllib.parse import urljoin, urlsplit
 from selectolax.lexbor import LexborHTMLParser, SelectolaxError
 
 from gate.site.index import Entry, Site
+from gate.site.tree import TreeProblem
 
 _NAMING: Final = "[href], [src], [srcset], [poster], object[data]"
 _ATTRIBUTES: Final = ("href", "src", "poster", "data")
@@ -36,33 +37,30 @@ def missing(
             break
         if unchanged and before is not None and _same(entry, before):
             continue
-        for path in local_paths(body_of(site, entry), entry.path):
+        for path in local_paths(body_of(entry), entry.path):
             path = path.removeprefix(prefix) if path.startswith(prefix + "/") else path
             if path not in found and site.lookup(path) is None and "/." not in path:
-                found[path] = entry.identity.file
+                found[path] = entry.file
     return found
 
 
 def cut_off(site: Site, before: Site) -> str | None:
     """A page that has no end any more, or nothing at all, and had before; None where none is."""
     for entry in _pages(site):
-        name = entry.identity.file
+        name = entry.file
         old = before.file(name)
-        if old is None or old.variants is entry.variants or _has_end(body_of(site, entry)):
+        if old is None or _is_same(old, entry) or _has_end(body_of(entry)):
             continue
-        if _has_end(body_of(before, old)):
+        if _has_end(body_of(old)):
             return name
     return None
 
 
-def body_of(site: Site, entry: Entry) -> bytes:
+def body_of(entry: Entry) -> bytes:
     """A file's bytes; none where it cannot be read any more."""
-    found = entry.identity
-    if found.body is not None:
-        return found.body
     try:
-        return (found.held.path if found.held else site.root / found.file).read_bytes()
-    except OSError:
+        return entry.content.plain()
+    except (OSError, TreeProblem):
         return b""
 
 
@@ -117,15 +115,19 @@ def _pages(site: Site) -> Iterator[Entry]:
     """Every page once, though it may stand at two paths."""
     seen = {_OWN_404}
     for entry in site.entries():
-        name = entry.identity.file
+        name = entry.file
         if entry.page and name not in seen:
             seen.add(name)
             yield entry
 
 
 def _same(entry: Entry, before: Site) -> bool:
-    old = before.file(entry.identity.file)
-    return old is not None and old.variants is entry.variants
+    old = before.file(entry.file)
+    return old is not None and _is_same(old, entry)
+
+
+def _is_same(old: Entry, new: Entry) -> bool:
+    return old.content.ready is not None and old.content.ready is new.content.ready
 
 
 def _has_end(body: bytes) -> bool:

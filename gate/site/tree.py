@@ -75,7 +75,7 @@ def _walk(
         real = _within(root, Path(item.path), item.is_symlink())
         if item.name.startswith(".") or real is None:
             continue
-        status = real.stat()
+        status = item.stat()
         if stat.S_ISDIR(status.st_mode):
             if real not in above:
                 yield from _walk(root, real, name + "/", (*above, real))
