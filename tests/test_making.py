@@ -104,7 +104,7 @@ def test_a_file_that_cannot_be_read_is_no_site_though_it_is_made_later(
     tmp_path: Path, held: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = small_site(tmp_path)
-    gone = {name: File(root / name, 1, 1) for name in ("index.html", "gone.html")}
+    gone = {name: File(str(root / name), 1, 1) for name in ("index.html", "gone.html")}
     monkeypatch.setattr("gate.site.index.read_tree", lambda root: gone)
     if not held:
         monkeypatch.setattr("gate.site.index.how_many", lambda: 0)

@@ -119,9 +119,11 @@ class HotReads:
         if is_session:
             self._recent.take(client.address, client.agent, found.target)
         if condition is None or not none_match(_text(condition), answer.etag):
-            status, before, after, body = 200, answer.before, answer.after, answer.body
+            status, body = 200, answer.body
+            before, after = answer.found or self._answers.found(answer)
         else:
-            status, before, after, body = 304, answer.before_304, answer.after_304, b""
+            status, body = 304, b""
+            before, after = answer.unchanged or self._answers.unchanged(answer)
         if method == b"HEAD":
             body = b""
         if (second := int(wall)) != self._second:
@@ -273,17 +275,25 @@ class _Clients:
         )
 
 
-class _Answer(NamedTuple):
-    """The bytes of 200 and of 304, around their date, and what they were made of."""
+class _Block(NamedTuple):
+    """The head of an answer around its date."""
 
-    variant: Variant
-    policy: PolicyHeaders
-    etag: str
-    body: bytes
     before: bytes
     after: bytes
-    before_304: bytes
-    after_304: bytes
+
+
+class _Answer:
+    """The heads of 200 and of 304, each made when it is first sent, and what they are made of."""
+
+    __slots__ = ("body", "etag", "found", "policy", "unchanged", "variant")
+
+    def __init__(self, variant: Variant, policy: PolicyHeaders, body: bytes) -> None:
+        self.variant = variant
+        self.policy = policy
+        self.etag = variant.etag
+        self.body = body
+        self.found: _Block | None = None
+        self.unchanged: _Block | None = None
 
 
 class _Answers:
@@ -292,12 +302,14 @@ class _Answers:
     def __init__(self, headers: ResponseHeaders) -> None:
         self._headers = headers
         self._made: OrderedDict[int, _Answer] = OrderedDict()
+        self._endings: dict[bytes, bytes] = {}  # few, and the same for thousands of answers
 
     def of(self, variant: Variant, policy: PolicyHeaders) -> _Answer:
         """The answer with a file that is in memory."""
         answer = self._made.get(id(variant))
         if answer is None or answer.variant is not variant or answer.policy is not policy:
-            answer = self._made[id(variant)] = self._make(variant, policy)
+            assert variant.body is not None, "only what is in memory is hot"
+            answer = self._made[id(variant)] = _Answer(variant, policy, variant.body)
             if len(self._made) > PREPARED:
                 self._made.popitem(last=False)
         return answer
@@ -306,12 +318,17 @@ class _Answers:
         """Make them anew."""
         self._made.clear()
 
-    def _make(self, variant: Variant, policy: PolicyHeaders) -> _Answer:
-        assert variant.body is not None, "only what is in memory is hot"
-        with_file, without = (self._block(variant, policy, status) for status in (200, 304))
-        return _Answer(variant, policy, variant.etag, variant.body, *with_file, *without)
+    def found(self, answer: _Answer) -> _Block:
+        """The head of 200."""
+        block = answer.found = self._block(answer.variant, answer.policy, 200)
+        return block
 
-    def _block(self, variant: Variant, policy: PolicyHeaders, status: int) -> tuple[bytes, bytes]:
+    def unchanged(self, answer: _Answer) -> _Block:
+        """The head of 304."""
+        block = answer.unchanged = self._block(answer.variant, answer.policy, 304)
+        return block
+
+    def _block(self, variant: Variant, policy: PolicyHeaders, status: int) -> _Block:
         """What aiohttp would make of the same response, in the same order, before and after the
         date."""
         headers = CIMultiDict(variant.headers if status == 200 else not_modified(variant))
@@ -324,7 +341,7 @@ class _Answers:
         reason = "OK" if status == 200 else "Not Modified"
         lines = [f"HTTP/1.1 {status} {reason}", *(f"{name}: {headers[name]}" for name in headers)]
         before, after = ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8").split(_DATE)
-        return before, after
+        return _Block(before, self._endings.setdefault(after, after))
 
 
 def _text(value: bytes) -> str:

@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from gate.site import media
-from gate.site.encodings import encode, opens_to
+from gate.site.encodings import encode, entity_tag, opens_to
 from gate.site.held import Held
 from gate.site.negotiation import IDENTITY
 from gate.site.tree import File, TreeProblem
@@ -44,7 +44,8 @@ class Variant:
     """The file in no coding, relative to the root."""
     coding: str
     size: int
-    etag: str
+    tag: str
+    """What tells this state of the file from others."""
     varies: bool
     """Whether there are, or will be, other codings."""
     body: bytes | None
@@ -56,6 +57,12 @@ class Variant:
     def file(self) -> str:
         """The file relative to the root, for streaming."""
         return self.name + _ENDINGS[self.coding]
+
+    @property
+    def etag(self) -> str:
+        """Its entity tag, of which every coding has its own."""
+        # aiohttp's file response says that of the file, which may be a sibling
+        return entity_tag(self.tag, IDENTITY if self.body is None else self.coding)
 
     @property
     def headers(self) -> CIMultiDictProxy[str]:
@@ -104,7 +111,7 @@ class Content:
         self.name = name
         """The file relative to the root."""
         self._file = file
-        self._siblings = siblings
+        self._siblings = siblings or _NONE  # one for all who have none
         self._resident = resident
         self._held = Held(file) if held else None
         self._lock = Lock()
@@ -165,7 +172,7 @@ class Content:
         encoded = encode(self.name, body, built)
         varies = len(encoded.bodies) > 1
         return {
-            coding: Variant(self.name, coding, len(each), encoded.etag(coding), varies, each)
+            coding: Variant(self.name, coding, len(each), encoded.digest, varies, each)
             for coding, each in encoded.bodies.items()
         }
 
@@ -183,13 +190,13 @@ class Content:
 
     def _streamed(self, found: Mapping[str, Streamed], *, varies: bool) -> Variants:
         return {
-            coding: Variant(self.name, coding, file.size, _etag(file), varies, None, held)
+            coding: Variant(self.name, coding, file.size, _tag(file), varies, None, held)
             for coding, (file, held) in found.items()
         }
 
 
-def _etag(file: File) -> str:
-    return f'"{file.mtime_ns:x}-{file.size:x}"'
+def _tag(file: File) -> str:
+    return f"{file.mtime_ns:x}-{file.size:x}"
 
 
 @lru_cache(maxsize=_HEADER_BLOCKS)

@@ -34,8 +34,14 @@ class Encoded:
     bodies: Mapping[str, bytes]
 
     def etag(self, coding: str) -> str:
-        """A strong entity tag: every coding has its own (RFC 9110, section 8.8.3.3)."""
-        return f'"{self.digest}"' if coding == IDENTITY else f'"{self.digest}-{coding}"'
+        """The entity tag of one of them."""
+        return entity_tag(self.digest, coding)
+
+
+def entity_tag(tag: str, coding: str) -> str:
+    """A strong entity tag of what `tag` tells from other states of a file: every coding has its own
+    (RFC 9110, section 8.8.3.3)."""
+    return f'"{tag}"' if coding == IDENTITY else f'"{tag}-{coding}"'
 
 
 def encode(name: str, body: bytes, built: Mapping[str, bytes]) -> Encoded:
