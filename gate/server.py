@@ -58,6 +58,8 @@ def main(settings: Settings, again: Callable[[], Settings] | None = None) -> Non
     `StartProblem` and `ServeProblem`."""
     with logging_to_standard_error(settings.log.level):
         raise_the_limit()
+        gc.freeze()  # the collector would go through all modules many times while a site is read
+        gc.set_threshold(COLLECT_AFTER)
         prepared = prepare(settings)
         if settings.server.workers == 1:
             with lines_to_standard_output() as output:

@@ -28,11 +28,11 @@ from gate.site.index import Entry
 from gate.site.negotiation import acceptable, none_match
 from gate.site.policy import Headers as PolicyHeaders
 
-PREPARED: Final = 20_000
-"""Answers kept; a site's pages in every coding."""
+PREPARED: Final = 5_000
+"""Answers kept, a kilobyte each: what is read all the time, of a site of any size."""
 
-TARGETS: Final = 20_000
-"""Request targets whose meaning is remembered, as they are spelt."""
+TARGETS: Final = 5_000
+"""Request targets whose meaning is remembered, as they are spelt; a kilobyte each, too."""
 
 CLIENTS: Final = 4096
 """Ways to ask that are remembered: addresses, browsers, and what they load."""

@@ -33,6 +33,9 @@ _HEADER_BLOCKS: Final = 1024
 """Kept; those of 20,000 files in all codings would take 70 MB."""
 
 _NONE: Final[Mapping[str, File]] = MappingProxyType({})
+_IN_MEMORY: Final = File("", 0, 0)
+"""In place of where thousands of files lay that are not read again."""
+
 _ENDINGS: Final = {"br": ".br", "gzip": ".gz", IDENTITY: ""}
 
 
@@ -143,7 +146,7 @@ class Content:
                 self.ready = self._in_memory(late, like) if self._resident else self._on_disk()
                 self.is_made = True
                 if self._resident:
-                    self._held = None
+                    self._file, self._held = _IN_MEMORY, None
             assert self.ready is not None, "made just now, or before"
             return self.ready
 

@@ -227,18 +227,23 @@ def _paths(contents: Mapping[str, Content], public: "_Public") -> dict[str, Entr
     paths: dict[str, Entry | Redirect] = {}
     for name, found in contents.items():
         path = "/" + name
-        paths[path] = Entry(quote(path, safe=_SAFE), media.is_page(name), public(path), found)
+        paths[path] = Entry(_quoted(path), media.is_page(name), public(path), found)
         if name == INDEX_PAGE or name.endswith("/" + INDEX_PAGE):
             folder = path.removesuffix(INDEX_PAGE)
-            paths[folder] = Entry(quote(folder, safe=_SAFE), True, public(folder), found)
+            paths[folder] = Entry(_quoted(folder), True, public(folder), found)
             if folder != "/":
                 paths[folder[:-1]] = _redirect(folder, public)
     public.warn()
     return paths
 
 
+def _quoted(path: str) -> str:
+    quoted = quote(path, safe=_SAFE)
+    return path if quoted == path else quoted  # one text in memory where it can be
+
+
 def _redirect(folder: str, public: "_Public") -> Redirect:
-    path = quote(folder, safe=_SAFE)
+    path = _quoted(folder)
     last = path[:-1].rpartition("/")[2]
     # "./" keeps a colon in the name from being read as a scheme (RFC 3986, section 4.2)
     return Redirect(path, f"./{last}/" if ":" in last else f"{last}/", public(folder))

@@ -94,7 +94,7 @@ class Policies:
 
     def survey(self) -> Survey | None:
         """Read all pages, and decide on one policy for all or each its own. None where there is
-        nothing to decide, or the context has ended meanwhile."""
+        nothing to decide, or not any more, or the context has ended meanwhile."""
         pages: dict[str, Page] = {}
         for file, entry in self._entries.items():
             if self._ending:
@@ -110,7 +110,7 @@ class Policies:
         by_path = {path: chosen[file] for file in chosen for path in self._pages[file]}
         self._known = {**self._known, **by_path}  # at once: the loop looks into it all the time
         self.edition += 1
-        self._read = {}
+        self._read, self._entries, self._pages = {}, {}, {}  # they are needed once
         longest = max(chosen, key=lambda file: size(chosen[file]))
         blocked = self._policy.blocked(pages.values())
         return Survey(len(pages), one_for_all, size(chosen[longest]), longest, blocked)
