@@ -78,28 +78,27 @@ def _walk(
 ) -> Iterator[tuple[str, File]]:
     for item in sorted(os.scandir(folder), key=lambda item: item.name):
         name = prefix + item.name
-        real = _within(root, Path(item.path), item.is_symlink())
-        if item.name.startswith(".") or real is None:
+        place = _within(root, Path(item.path)) if item.is_symlink() else item.path
+        if item.name.startswith(".") or place is None:
             continue
-        status = item.stat()
+        status = os.stat(place) if item.is_symlink() else item.stat()
         if stat.S_ISDIR(status.st_mode):
+            real = Path(place)
             if real not in above:
                 yield from _walk(root, real, name + "/", (*above, real))
         elif stat.S_ISREG(status.st_mode) and _is_text(name):
-            yield name, File(str(real), status.st_size, status.st_mtime_ns)
+            yield name, File(place, status.st_size, status.st_mtime_ns)
 
 
-def _within(root: Path, path: Path, is_link: bool) -> Path | None:
-    """Where a path really leads, or None when it leads out of the root, to a dotfile or nowhere."""
-    if not is_link:
-        return path
+def _within(root: Path, path: Path) -> str | None:
+    """Where a link really leads, or None when that is out of the root, a dotfile or nowhere."""
     try:
         real = path.resolve(strict=True)
         parts = real.relative_to(root).parts
     except (OSError, ValueError, RuntimeError):
         log.warning("not served: %s is a link that leaves the site or leads nowhere", path)
         return None
-    return None if any(part.startswith(".") for part in parts) else real
+    return None if any(part.startswith(".") for part in parts) else str(real)
 
 
 def _is_text(name: str) -> bool:
