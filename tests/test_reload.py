@@ -13,8 +13,9 @@ import pytest
 from gate.app import SITE
 from gate.config.settings import SiteSettings
 from gate.readiness import Readiness
+from gate.site.content import Variant
 from gate.site.current import CurrentSite
-from gate.site.index import Entry, Site, Variant, read_site
+from gate.site.index import Entry, Site, read_site
 from gate.site.policy import SitePolicy
 from gate.site.references import local_paths
 from gate.site.watch import STILL, Watcher
