@@ -63,23 +63,25 @@ class Seal:
         """The session as text of URL-safe base64."""
         return self._fernet.encrypt(_dump(session)).decode("ascii")
 
-    def open(self, sealed: str) -> Session | None:
-        """The session in a sealed text, or None. It may have run out."""
+    def open(self, sealed: str, *, tell: bool = True) -> Session | None:
+        """The session in a sealed text, or None. It may have run out. What does not open is told to
+        the log, unless another does."""
         session = self._opened.get(sealed)
         if session is None:
-            session = self._unseal(sealed)
+            session = self._unseal(sealed, tell=tell)
             if session is not None:
                 self._remember(sealed, session)
         return session
 
-    def _unseal(self, sealed: str) -> Session | None:
+    def _unseal(self, sealed: str, *, tell: bool) -> Session | None:
         # Python's base64 opens endless spellings of one value, and each would be remembered
         if len(sealed) > MAX_SEALED_BYTES or _SEALED.fullmatch(sealed) is None:
             return None
         try:
             return _load(self._fernet.decrypt(sealed))
         except (InvalidToken, ValueError):
-            log.debug("a session did not open")
+            if tell:
+                log.debug("a session did not open")
             return None
 
     def _remember(self, sealed: str, session: Session) -> None:

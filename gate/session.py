@@ -139,15 +139,15 @@ class SessionSeal:
         """The session in a Cookie header, or None. It may have run out: ask `alive`."""
         if cookie_header is None or self.name not in cookie_header:
             return None
-        session = self.look(cookie_header)
+        session = self.look(cookie_header, tell=True)
         if session is None:
             self.refused += 1
         return session
 
-    def look(self, cookie_header: str) -> Session | None:
-        """The same for whoever leaves it to another to refuse: nothing is counted."""
+    def look(self, cookie_header: str, *, tell: bool = False) -> Session | None:
+        """The same for whoever leaves it to another to refuse: nothing is counted or told."""
         sealed = self._sealed_value(cookie_header)
-        session = None if sealed is None else self._seal.open(sealed)
+        session = None if sealed is None else self._seal.open(sealed, tell=tell)
         return None if session is None or self._is_of_the_future(session) else session
 
     def _is_of_the_future(self, session: Session) -> bool:

@@ -331,7 +331,7 @@ def test_a_drawing_is_shown_and_left_again(either: Reader) -> None:
     either.site.evaluate("""() => {
         const link = document.querySelector(".md-content a[href]");
         link.href = new URL("../assets/logo.svg", location.href);
-        link.click();
+        setTimeout(() => link.click());  // once this has been answered
     }""")
     either.page.wait_for_function(told, arg="/assets/logo.svg")
     assert "error" not in either.names()
