@@ -261,8 +261,7 @@ class _Clients:
                 if value is not None
             )
         )
-        connection = headers.get("Connection", "keep-alive")
-        if connection.lower() != "keep-alive" or not is_host(headers.get("Host", "")):
+        if not is_host(headers.get("Host", "")):
             return None
         asker = self._proxies.asker(peer, headers, scheme=scheme)
         return _Client(
