@@ -125,8 +125,9 @@ def test_the_frame_is_reloaded(page: Page, sites: Sites) -> None:
     expect_handbook(frame)
     follow(frame, "Settings")
     expect_page(frame, "Settings")
-    frame.evaluate("window.mark = 'gone by reloading'; location.reload()")
-    frame.wait_for_function("window.mark === undefined && document.readyState === 'complete'")
+    with frame.expect_navigation():
+        frame.evaluate("window.mark = 'gone by reloading'; setTimeout(() => location.reload())")
+    assert frame.evaluate("window.mark") is None
     expect_page(frame, "Settings")
 
 
