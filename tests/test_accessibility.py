@@ -26,6 +26,7 @@ from gate.sign_in.surroundings import POLICY
 from tests.browsers import (
     BUILT,
     CHROMIUM,
+    CHROMIUM_FLAGS,
     PATIENCE,
     Log,
     any_page,
@@ -159,7 +160,7 @@ def at_address(app: web.Application, host: str = "127.0.0.1") -> Iterator[str]:
 @pytest.fixture(scope="module")
 def browser(playwright: Playwright) -> Iterator[Browser]:
     browser = playwright.chromium.launch(
-        executable_path=program(*CHROMIUM), args=["--no-sandbox", "--disable-gpu"]
+        executable_path=program(*CHROMIUM), args=["--no-sandbox", *CHROMIUM_FLAGS]
     )
     yield browser
     browser.close()

@@ -30,7 +30,16 @@ from gate.site.index import read_site
 from gate.state.journal import Journal
 from gate.state.keys import Keys
 from gate.state.revocations import Revocations
-from tests.browsers import BUILT, CHROMIUM, PATIENCE, Log, program, screenshot, served
+from tests.browsers import (
+    BUILT,
+    CHROMIUM,
+    CHROMIUM_FLAGS,
+    PATIENCE,
+    Log,
+    program,
+    screenshot,
+    served,
+)
 from tests.conftest import KEY
 from tests.devices import APPROVED, SLOW_DOWN, FakeDevices
 from tests.fakes import FakeApi, FakeClock
@@ -168,7 +177,7 @@ def playwright() -> Iterator[Playwright]:
 @pytest.fixture(scope="module")
 def browser(playwright: Playwright) -> Iterator[Browser]:
     browser = playwright.chromium.launch(
-        executable_path=program(*CHROMIUM), args=["--no-sandbox", "--disable-gpu"]
+        executable_path=program(*CHROMIUM), args=["--no-sandbox", *CHROMIUM_FLAGS]
     )
     yield browser
     browser.close()

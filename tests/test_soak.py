@@ -8,7 +8,7 @@ from bench.faults.trial import Stage
 from bench.machine import Cores
 from tests.processes import ROOT
 
-SECONDS = 8.0
+SECONDS = 6.0
 
 GROWTH = 64 << 20
 """Bytes: what it remembers on purpose, and room for the machine; `python -m bench soak` tells how
