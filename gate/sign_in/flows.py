@@ -22,7 +22,7 @@ from gate.sign_in.progress import Answer, BadAnswer, Transaction, Unreachable, W
 
 log = logging.getLogger(__name__)
 
-MIN_INTERVAL = 1.0
+MIN_INTERVAL = 0.5
 """Seconds: an authorizer that wants to be asked more often is not."""
 
 SLOWER = 5.0
