@@ -167,7 +167,7 @@ def test_a_port_from_before_a_reload_of_the_shell_is_heard_no_more(
     page.goto(sites.portal.page(html))
     page.evaluate("hello")
     page.evaluate("say({ docsGate: 1, type: 'welcome', path: '/operating/' })")
-    page.wait_for_function("heard.some(([name]) => name === 'ready')")
+    page.wait_for_function("heard.some(([name]) => name === 'navigate')")
     page.evaluate("old = port, port = null, heard.length = 0")
     page.evaluate("document.querySelector('iframe').src += ''")
     page.wait_for_function("port !== null")
