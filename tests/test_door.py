@@ -102,6 +102,20 @@ ODD_HEADERS = (
     "X : a", "no colon", "X-\x00: a", ": a", "A" * 9000 + ": b", "X: " + "b" * 9000,
     *(f"X-{number}: y" for number in range(3)),
 )  # fmt: skip
+REQUEST_LINES = (
+    "GET / HTTP/1.1", "HEAD / HTTP/1.1", "GET  / HTTP/1.1", "GET /  HTTP/1.1", "GET / HTTP/1.1 ",
+    " GET / HTTP/1.1", "\tGET / HTTP/1.1", "\nGET / HTTP/1.1", "\r\nGET / HTTP/1.1", "",
+    "GET / HTTP/1.0", "GET / HTTP/0.9", "GET / HTTP/2.0", "GET / HTTP/1.9", "GET / HTTP/1.10",
+    "GET / http/1.1", "GET / HTTQ/1.1", "GET / RTSP/1.0", "GET /", "GET", "get / HTTP/1.1",
+    "GETT / HTTP/1.1", "G / HTTP/1.1", "POST / HTTP/1.1", "CONNECT / HTTP/1.1", "PRI * HTTP/2.0",
+    "GET / HTTP/1.1\nX: y", "GET / HTTP/1.1\nHost: other", "GET / HTTP/1.1\rX: y",
+    "GET /\nX: y", "GET /\rx HTTP/1.1", "GET /\x00 HTTP/1.1", "GET / HTTP/1.1\x00",
+    "GET / HTTP/1.1\r\nContent-Length: 4", "GET / HTTP/1.1\r\nTransfer-Encoding: chunked",
+    "GET / HTTP/1.1\r\nConnection: close", "GET / HTTP/1.1\r\nHost: other",
+    "GET / HTTP/1.1\r\nIf-None-Match: *", "GET / HTTP/1.1\r\n X: y", "GET / HTTP/1.1\r\nno colon",
+    "GET / HTTP/1.1\r\n\r\nGET /guide/ HTTP/1.1",
+    *(f"GET /{'a' * length} HTTP/1.1" for length in (7000, 7800, 7900, 8100, 8180, 8190, 9000)),
+)  # fmt: skip
 FETCHES = [
     (site, mode, dest)
     for site in ("same-origin", "same-site", "cross-site", "none", "")
@@ -130,6 +144,13 @@ async def test_so_does_every_header(pair: Pair, target: str) -> None:
         same(await pair.told(get(target, header, browser="")))
     for one, other in pairwise(ODD_HEADERS):
         same(await pair.told(get(target, one, other, browser="")))
+
+
+async def test_so_does_every_request_line_before_headers_that_came_already(pair: Pair) -> None:
+    first, _, headers = get("/", method="HEAD").partition("\r\n")
+    for line in REQUEST_LINES:
+        same(await pair.told(f"{first}\r\n{headers}"))
+        same(await pair.told(f"{line}\r\n{headers}"))
 
 
 async def test_so_does_every_way_to_be_fetched(pair: Pair) -> None:

@@ -4,7 +4,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from aiohttp.helpers import rfc822_formatted_time
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -40,6 +40,8 @@ CLIENTS: Final = 4096
 _ALLOWED: Final = Outcome.ALLOWED.value
 _PUBLIC: Final = Outcome.PUBLIC.value
 _DATE: Final = b"\0date\0"
+_line: Final = cast(Callable[[type[Line], tuple[object, ...]], Line], tuple.__new__)
+"""As `Line` makes one, without a call of Python's."""
 
 
 class Peer:
@@ -128,22 +130,23 @@ class HotReads:
             body = b""
         if (second := int(wall)) != self._second:
             self._second, self._date = second, rfc822_formatted_time().encode("ascii")
-        self._log.note(
-            Line(
-                wall,
-                "GET" if method == b"GET" else "HEAD",
-                found.target.path,
-                client.scheme,
-                client.address,
-                client.agent,
-                status,
-                len(body),
-                outcome,
-                subject,
-                new_request_id() if stated_id is None else client.request_id(stated_id),
-                (time.perf_counter() - begun) * 1000,
-            )
+        line = (
+            wall,
+            "GET" if method == b"GET" else "HEAD",
+            found.target.path,
+            client.scheme,
+            client.address,
+            client.agent,
+            status,
+            len(body),
+            outcome,
+            subject,
+            new_request_id() if stated_id is None else client.request_id(stated_id),
+            (time.perf_counter() - begun) * 1000,
+            None,
+            None,
         )
+        self._log.note(_line(Line, line))
         return [before, self._date, after, body]
 
     def _decide(

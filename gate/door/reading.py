@@ -52,12 +52,19 @@ _CONNECTION: Final = COMMON.index(b"connection")
 _MAX_SHAPES: Final = 1024
 _MAX_SHAPE_BYTES: Final = 1024
 _MAX_HEAD_BYTES: Final = 8190  # what aiohttp takes as one line at most
+_MAX_RESTS: Final = 4096  # of those that repeat: 10 MB
+_MAX_REST_BYTES: Final = 2048
+_LINE_END: Final = b"\r\n"
+_END: Final = b"\r\n\r\n"
 _ABSENT: Final = b""  # no header has this name
 
 Values = tuple[bytes | None, ...]
 Request = tuple[bytes, bytes, Values, bytes | None, bytes | None, bytes | None]
 """Method (GET or HEAD), request target, the values of `COMMON` in their order, and the values of
 Cookie, If-None-Match and X-Request-Id. A plain tuple, which costs least."""
+
+Rest = tuple[Values, bytes | None, bytes | None, bytes | None]
+"""What of a request stands in its headers."""
 
 Fields = dict[bytes, bytes | None]
 
@@ -79,25 +86,43 @@ class Reading:
     The parser calls nothing but C: a function of ours for every header costs as much as everything
     else it does. So it writes the headers into a mapping, and what their names mean together is
     looked up: browsers send the same ones, in the same spelling, all the time.
+
+    For most of the files of a page a browser sends the same headers to the byte, so what the parser
+    made of them is remembered, and it reads the request line alone.
     """
 
     def __init__(self) -> None:
         self._fields: Fields = {}
         self._seen: list[bytes | None] = []
-        self._shapes: dict[tuple[bytes, ...], Shape | None] = {}
+        self._shapes: dict[tuple[bytes, ...], Shape] = {}
+        self._rests: dict[bytes, Rest] = {}
         self._called = _Called(self._fields, self._seen)
         self._parser = httptools.HttpRequestParser(self._called)
 
     def read(self, head: bytes) -> Request | None:
         """The request that `head` is; None for any that is not plain, which the other door may make
         something of, and for several."""
+        if len(head) > _MAX_HEAD_BYTES:
+            return None
+        line, _, block = head.partition(_LINE_END)
+        rest = self._rests.get(block)
+        # those that are remembered stood behind a line that was plain, and say nothing about it
+        asked = self._parse(head if rest is None else line + _END)
+        if asked is not None and rest is None:
+            rest = self._rest(block)
+        if asked is None or rest is None:
+            self._begin_anew()
+            return None
+        return *asked, *rest
+
+    def _parse(self, head: bytes) -> tuple[bytes, bytes] | None:
+        """Method and target of a plain request; its headers are in the mapping."""
         fields, seen, parser = self._fields, self._seen, self._parser
         fields.clear()
         seen.clear()
         try:
             parser.feed_data(head)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self._begin_anew()
             return None
         method = parser.get_method()
         if (
@@ -107,25 +132,32 @@ class Reading:
             or head.count(b"\n") != len(fields) + 2
             # between two requests it says what the version says: 1.1, whatever the headers were
             or not parser.should_keep_alive()
-            or len(head) > _MAX_HEAD_BYTES
         ):
-            self._begin_anew()
-            return None
-        names = tuple(fields)
-        shape = self._shapes.get(names) or self._shape(names)
-        if not shape.plain:
-            self._begin_anew()
-            return None
-        fields[_ABSENT] = None
-        common = shape.common(fields)
-        cookie, condition, stated_id = shape.own(fields)
-        connection = common[_CONNECTION]
-        if connection is not None and connection.lower() != b"keep-alive":
-            self._begin_anew()
             return None
         url = seen[0]
         assert url is not None, "a request has a target"
-        return method, url, common, cookie, condition, stated_id
+        return method, url
+
+    def _rest(self, block: bytes) -> Rest | None:
+        """What the headers in the mapping say, which are those in `block`; None where they are for
+        the other door."""
+        fields = self._fields
+        names = tuple(fields)
+        shape = self._shapes.get(names) or self._shape(names)
+        if not shape.plain:
+            return None
+        fields[_ABSENT] = None
+        common = shape.common(fields)
+        connection = common[_CONNECTION]
+        if connection is not None and connection.lower() != b"keep-alive":
+            return None
+        cookie, condition, stated_id = shape.own(fields)
+        rest = (common, cookie, condition, stated_id)
+        if len(self._rests) >= _MAX_RESTS:
+            self._rests.clear()
+        if len(block) <= _MAX_REST_BYTES:
+            self._rests[block] = rest
+        return rest
 
     def _begin_anew(self) -> None:
         # what the parser is in the middle of now, or at the end of, is nobody's business

@@ -215,7 +215,9 @@ class Revocations:
     def follow(self) -> None:
         """Take in what other workers wrote; costs nothing where they wrote nothing."""
         lines = self._journal.follow()
-        for line in lines or ():
+        if lines is None:
+            return
+        for line in lines:
             revocation = revocation_of(line)
             if revocation is not None:
                 self.learn(revocation)
