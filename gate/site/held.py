@@ -27,9 +27,9 @@ class Held:
         """Raises OSError, and `TreeProblem` where it is no longer the file that was found."""
         self._descriptor = -1
         self._size, self._mtime_ns = file.size, file.mtime_ns
-        self._descriptor = os.open(file.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        self._descriptor = os.open(file.place, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         if not self.unchanged():
-            raise TreeProblem(f"{file.path} changes while it is read")
+            raise TreeProblem(f"{file.place} changes while it is read")
 
     def __del__(self) -> None:
         if self._descriptor >= 0:
