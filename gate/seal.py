@@ -26,6 +26,9 @@ REMEMBERED = 10_000
 MAX_SEALED_BYTES = 4096
 """Longer ones are not ours: they would fit into no cookie."""
 
+_BLOCK = 16
+_FERNET_BYTES = 1 + 8 + 16 + 32  # version, time, first block, HMAC
+
 _SEALED = re.compile(r"[A-Za-z0-9_-]+={0,2}")
 
 
@@ -62,6 +65,12 @@ class Seal:
     def seal(self, session: Session) -> str:
         """The session as text of URL-safe base64."""
         return self._fernet.encrypt(_dump(session)).decode("ascii")
+
+    def length(self, session: Session) -> int:
+        """How long the sealed text is, without sealing it: what Fernet puts around padded blocks of
+        AES, in base64 (https://github.com/fernet/spec/blob/master/Spec.md)."""
+        padded = (len(_dump(session)) // _BLOCK + 1) * _BLOCK
+        return -(-(_FERNET_BYTES + padded) // 3) * 4
 
     def open(self, sealed: str, *, tell: bool = True) -> Session | None:
         """The session in a sealed text, or None. It may have run out. What does not open is told to

@@ -130,6 +130,16 @@ def test_a_cookie_has_4096_bytes_at_most_and_tokens_up_to_that_fit(
     assert 4096 - 40 <= len(seal.set_cookie(fresh(seal, Token("x" * longest)))) <= 4096
 
 
+def test_what_fits_is_what_can_be_written(seal: SessionSeal) -> None:
+    for length in range(2600, 2800):
+        session = fresh(seal, Token("x" * length))
+        if seal.fits(session):
+            assert len(seal.set_cookie(session)) <= 4096
+        else:
+            with pytest.raises(TokenTooLong):
+                seal.set_cookie(session)
+
+
 def test_what_does_not_fit_raises_and_the_exception_does_not_show_it(seal: SessionSeal) -> None:
     session = fresh(seal, Token("CANARY" * 600))
     assert not seal.fits(session)
