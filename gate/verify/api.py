@@ -259,8 +259,11 @@ async def read_body(response: aiohttp.ClientResponse, limit: int = MAX_BODY_BYTE
     return bytes(body) if coding == "identity" else inflate(bytes(body), coding, limit)
 
 
-def tls_context(settings: Reach) -> ssl.SSLContext:
-    """How to trust the verify API. Raises OSError or ssl.SSLError for unusable files."""
+def tls_context(settings: Reach) -> ssl.SSLContext | bool:
+    """How to trust the verify API; True for aiohttp's own way, by what the system trusts: to read
+    that takes a tenth of a second. Raises OSError or ssl.SSLError for unusable files."""
+    if not settings.ca_file and not settings.client_certificate:
+        return True
     context = ssl.create_default_context(cafile=settings.ca_file)
     if settings.client_certificate:
         # without a password OpenSSL would ask the terminal for that of an encrypted key
