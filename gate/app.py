@@ -39,6 +39,7 @@ from gate.pages import Pages
 from gate.proxies import Proxies
 from gate.readiness import Readiness
 from gate.session import SessionSeal
+from gate.sign_in.neighbours import ALONE, Neighbours
 from gate.sign_in.surroundings import Surroundings
 from gate.sign_in.wiring import SignIn
 from gate.site.current import CurrentSite
@@ -128,13 +129,15 @@ def make_app(
     output: Output,
     clocks: Clocks = CLOCKS,
     meet: Meet = alone,
+    neighbours: Neighbours = ALONE,
 ) -> web.Application:
     """The application of `gate serve`, of the demo and of the tests.
 
-    `output` gets the access log; `meet` waits for other workers where there are. Starting the
+    `output` gets the access log; `meet` waits for other workers where there are, and `neighbours`
+    are they. Starting the
     application opens the connections to the verify API, ending it closes them.
     """
-    parts = _parts(settings, state, clocks)
+    parts = _parts(settings, state, clocks, neighbours)
     watch = _watch(settings, state, parts, output, clocks)
     own = {**_own_routes(settings, state, parts, clocks), **watch.routes()}
     places = dict.fromkeys(("", settings.server.prefix))
@@ -164,7 +167,7 @@ def make_app(
     return app
 
 
-def _parts(settings: Settings, state: State, clocks: Clocks) -> Parts:
+def _parts(settings: Settings, state: State, clocks: Clocks, neighbours: Neighbours) -> Parts:
     prefix = settings.server.prefix
     pages = Pages(open_brand(settings.brand), settings.frame, prefix)
     answers = Answers(pages, prefix=prefix)
@@ -220,12 +223,14 @@ def _parts(settings: Settings, state: State, clocks: Clocks) -> Parts:
             around=around,
             limits=limits,
             clocks=clocks,
+            neighbours=neighbours,
         ),
         paths=PathSessions(
             state.keys.derive("prefix"), clocks.wall, enabled=settings.frame.cookieless
         ),
         proxies=Proxies(
-            settings.server.trusted_proxies, on_socket=settings.server.socket is not None
+            settings.server.trusted_proxies,
+            on_socket=settings.server.socket is not None or bool(neighbours.places),
         ),
         manner=Manner(framed_only=settings.frame.only),
         headers=ResponseHeaders(settings.server, settings.frame),

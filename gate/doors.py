@@ -52,13 +52,15 @@ def _door(family: int, kind: int, protocol: int, address: tuple[str | int, ...])
     return door
 
 
-def open_path(path: Path) -> list[socket.socket]:
+def open_path(
+    path: Path, *, mode: int = SOCKET_MODE, key: str = "[server] socket"
+) -> list[socket.socket]:
     """A listening socket in the file system, in the place of one that nobody listens on any more.
-    Raises `ServeProblem`."""
+    `key` is the setting that names the place. Raises `ServeProblem`."""
     door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        _clear(path)
-        before = os.umask(0o777 & ~SOCKET_MODE)
+        clear_path(path)
+        before = os.umask(0o777 & ~mode)
         try:
             door.bind(os.fspath(path))
         finally:
@@ -68,11 +70,11 @@ def open_path(path: Path) -> list[socket.socket]:
     except OSError as error:
         door.close()
         reason = (error.strerror or str(error)).lower()
-        raise ServeProblem(f"cannot listen on {path}: {reason}: change [server] socket") from None
+        raise ServeProblem(f"cannot listen on {path}: {reason}: change {key}") from None
     return [door]
 
 
-def _clear(path: Path) -> None:
+def clear_path(path: Path) -> None:
     """Remove a socket that nobody listens on. Raises OSError where somebody does, and leaves
     alone what is no socket: `bind` then says that the address is in use."""
     try:

@@ -58,6 +58,8 @@ class Scope:
     outcome: Outcome | None = None
     subject: str | None = None
     verify_ms: float | None = None
+    handed_on: bool = False
+    """Whether another worker answered, and told the log."""
     cookieless: bool = False
     """Whether the session came in the path: then nobody may keep anything of the answer."""
     renewal: str | None = field(default=None, repr=False)

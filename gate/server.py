@@ -12,9 +12,10 @@ import signal
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -24,7 +25,7 @@ from gate.config.settings import MetricsSettings, ServerSettings, Settings
 from gate.config.spelling import is_loopback
 from gate.connections import Connections, Factory, raise_the_limit
 from gate.door.door import signs_of
-from gate.doors import BACKLOG, ServeProblem, open_path, open_port
+from gate.doors import BACKLOG, ServeProblem, clear_path, open_path, open_port
 from gate.monitoring import metrics_app
 from gate.observe.level import LevelSwitch
 from gate.observe.snapshots import Snapshots
@@ -32,6 +33,8 @@ from gate.observe.writer import LineWriter, lines_to_standard_output, logging_to
 from gate.proxies import Proxies
 from gate.reload import Reloader
 from gate.runner import DoorRunner
+from gate.sign_in.neighbours import ALONE as NO_NEIGHBOURS
+from gate.sign_in.neighbours import Neighbours
 from gate.site.haste import Haste
 from gate.site.tree import TreeProblem, signature
 from gate.site.watch import Meet, alone
@@ -68,19 +71,44 @@ def main(settings: Settings, again: Callable[[], Settings] | None = None) -> Non
             serve_by_workers(prepared, again)
 
 
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A worker's place among the others."""
+
+    meet: Meet = alone
+    neighbours: Neighbours = NO_NEIGHBOURS
+    door: socket.socket | None = None
+    """By which they hand it requests."""
+    first: bool = True
+    """The first has the port of `[metrics]`."""
+
+
+ALONE: Final = Seat()
+
+
 def serve_by_workers(prepared: Prepared, again: Callable[[], Settings] | None) -> None:
     """The same by several processes. Raises `ServeProblem`."""
     server = prepared.settings.server
     doors = open_doors(server)
+    inner = _inner_doors(prepared.settings)
+    places = tuple(Path(door.getsockname()) for door in inner)
     meeting = Meeting(server.workers)
 
     def work(number: int, leash: int) -> None:
-        _work(prepared, doors, meeting.seat(number), leash, again, first=number == 0)
+        seat = Seat(
+            meeting.seat(number),
+            Neighbours(number, places),
+            inner[number] if inner else None,
+            first=number == 0,
+        )
+        _work(prepared, doors, seat, leash, again)
 
     def close() -> None:
         log.info("stopping: requests under way have %g s to finish", server.shutdown_grace)
-        for door in doors:  # the workers have theirs: the last of them ends the queue
+        for door in [*doors, *inner]:  # the workers have theirs: the last of them ends the queue
             door.close()
+        for place in places:
+            place.unlink(missing_ok=True)
 
     with contextlib.suppress(OSError):  # the metrics of a run before
         Snapshots(server.state_dir / SNAPSHOTS).clear()
@@ -90,14 +118,26 @@ def serve_by_workers(prepared: Prepared, again: Callable[[], Settings] | None) -
     Workers(server.workers, work, stop=stop, leave=meeting.leave, closing=close).run()
 
 
+def _inner_doors(settings: Settings) -> list[socket.socket]:
+    """Those by which workers hand requests to each other, where they have to. Raises
+    `ServeProblem`."""
+    if not settings.sign_in.qr.preset:
+        return []
+    folder = settings.server.state_dir
+    for left in folder.glob("worker-*.sock"):
+        with contextlib.suppress(OSError):  # those of a gate that runs
+            clear_path(left)
+    places = [folder / f"worker-{os.getpid()}-{n}.sock" for n in range(settings.server.workers)]
+    key = "[server] state_dir"
+    return [door for place in places for door in open_path(place, mode=0o600, key=key)]
+
+
 def _work(
     prepared: Prepared,
     doors: list[socket.socket],
-    meet: Meet,
+    seat: Seat,
     leash: int,
     again: Callable[[], Settings] | None,
-    *,
-    first: bool,
 ) -> None:
     """What a worker does. The thread that wrote the log did not come along."""
     logging.getLogger().handlers.clear()
@@ -105,7 +145,7 @@ def _work(
         logging_to_standard_error(prepared.settings.log.level),
         lines_to_standard_output(workers=prepared.settings.server.workers) as output,
     ):
-        run(_serve_on(_up_to_date(prepared), output, doors, meet, leash, again, first=first))
+        run(_serve_on(_up_to_date(prepared), output, doors, seat, leash, again))
 
 
 def _up_to_date(prepared: Prepared) -> Prepared:
@@ -125,18 +165,13 @@ async def _serve_on(
     prepared: Prepared,
     output: LineWriter,
     doors: list[socket.socket],
-    meet: Meet,
+    seat: Seat,
     leash: int,
     again: Callable[[], Settings] | None,
-    *,
-    first: bool,
 ) -> None:
     stop = leash_signal(leash)
     _switch_level_by_signal()
-    async with running(prepared, output, doors=doors, meet=meet, again=again, first=first) as (
-        app,
-        _,
-    ):
+    async with running(prepared, output, doors=doors, seat=seat, again=again) as (app, _):
         heard()
         await stop.wait()
         await _drain(app, prepared.settings.server)
@@ -198,16 +233,16 @@ async def running(
     *,
     key: str = "[server] port",
     doors: list[socket.socket] | None = None,
-    meet: Meet = alone,
+    seat: Seat = ALONE,
     again: Callable[[], Settings] | None = None,
-    first: bool = True,
 ) -> AsyncIterator[tuple[web.Application, int]]:
-    """The application on its sockets, and their port, for as long as the context lasts. The `first`
-    of several workers has the port of `[metrics]`."""
+    """The application on its sockets, and their port, for as long as the context lasts."""
     settings = prepared.settings
-    app = make_app(settings, prepared.state, output=output, meet=meet)
+    app = make_app(
+        settings, prepared.state, output=output, meet=seat.meet, neighbours=seat.neighbours
+    )
     certificates = Certificates(settings.server, prepared.tls, app[READINESS])
-    metrics = settings.metrics if first else None
+    metrics = settings.metrics if seat.first else None
     async with (
         listening(
             app,
@@ -217,6 +252,7 @@ async def running(
             grace=settings.server.shutdown_grace,
             key=key,
             doors=doors,
+            inner=seat.door,
             bounds=settings.server,
         ) as port,
         certificates,
@@ -249,11 +285,13 @@ async def listening(
     tls: ssl.SSLContext | None = None,
     grace: float = 1.0,
     doors: list[socket.socket] | None = None,
+    inner: socket.socket | None = None,
     bounds: ServerSettings | None = None,
 ) -> AsyncIterator[int]:
     """An application on TCP sockets, whose port is yielded, or on `doors` that are open already.
-    `key` is the setting or option that names the port, and `bounds` has those of connections.
-    Raises `ServeProblem` where the sockets cannot be had."""
+    `key` is the setting or option that names the port, `bounds` has those of connections, and
+    `inner` is for those that have none: the other workers. Raises `ServeProblem` where the sockets
+    cannot be had."""
     leaving = asyncio.Event()
     app.on_response_prepare.append(partial(_say_farewell, leaving))
     if doors is None:
@@ -268,6 +306,8 @@ async def listening(
         assert runner.server is not None, "set up just now"
         number = _port(doors)
         factory: Factory = runner.server
+        if inner is not None:
+            stack.callback((await _listener(factory, inner, None, None)).close)
         if bounds is not None:
             proxies = Proxies(bounds.trusted_proxies)
             connections = Connections(bounds, proxies, factory, signs_of)

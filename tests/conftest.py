@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import pytest
@@ -28,6 +28,7 @@ from gate.clocks import Clocks
 from gate.config.settings import Settings
 from gate.pages import Pages
 from gate.runner import DoorRunner
+from gate.sign_in.neighbours import ALONE, Neighbours
 from gate.site.index import read_site
 from gate.state.journal import Journal
 from gate.state.keys import Keys
@@ -118,6 +119,10 @@ class Gate:
         await response.read()
         return response
 
+    def address(self, path: str) -> str:
+        """Where to ask for a path."""
+        return self.origin + path
+
     async def get(self, path: str, **options: Any) -> aiohttp.ClientResponse:
         return await self.request("GET", path, **options)
 
@@ -153,16 +158,21 @@ async def make_gate(docs_tree: Path, api: FakeApi, clock: FakeClock) -> AsyncIte
     """
     async with AsyncExitStack() as stack:
 
-        async def start(*, keys: tuple[str, ...] = (KEY,), **sections: dict[str, Any]) -> Gate:
+        async def start(
+            *,
+            keys: tuple[str, ...] = (KEY,),
+            neighbours: Neighbours = ALONE,
+            **sections: dict[str, Any],
+        ) -> Gate:
             settings = make_settings(api, docs_tree, **sections)
-            return await stack.enter_async_context(running_gate(settings, keys, clock))
+            return await stack.enter_async_context(running_gate(settings, keys, clock, neighbours))
 
         yield start
 
 
 @asynccontextmanager
 async def running_gate(
-    settings: Settings, keys: tuple[str, ...], clock: FakeClock
+    settings: Settings, keys: tuple[str, ...], clock: FakeClock, neighbours: Neighbours = ALONE
 ) -> AsyncIterator[Gate]:
     """A gate for as long as the context lasts."""
     lines = Lines()
@@ -171,14 +181,28 @@ async def running_gate(
         patch.setattr("gate.app.Pages", _PAGES)
         patch.setenv("SSL_CERT_FILE", os.devnull)
         # a start may read files; only what serves requests may not
-        app = await asyncio.to_thread(_make, settings, Keys(keys), lines, clock)
+        app = await asyncio.to_thread(_make, settings, Keys(keys), lines, clock, neighbours)
         server = GateServer(app)
         await server.start_server()
     async with (
         server,
+        heard_by_neighbours(server, neighbours),
         aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False) as client,
     ):
         yield Gate(server, client, lines)
+
+
+@asynccontextmanager
+async def heard_by_neighbours(server: GateServer, neighbours: Neighbours) -> AsyncIterator[None]:
+    """While this lasts, other workers can hand it requests."""
+    if not neighbours.places:
+        yield
+        return
+    factory: Any = cast(DoorRunner, server.runner).server
+    loop = asyncio.get_running_loop()
+    listener = await loop.create_unix_server(factory, neighbours.places[neighbours.number])
+    yield
+    listener.close()
 
 
 @asynccontextmanager
@@ -202,7 +226,9 @@ async def running_api() -> AsyncIterator[FakeApi]:
         yield fake
 
 
-def _make(settings: Settings, keys: Keys, lines: Lines, clock: FakeClock) -> web.Application:
+def _make(
+    settings: Settings, keys: Keys, lines: Lines, clock: FakeClock, neighbours: Neighbours
+) -> web.Application:
     site = read_site(
         settings.site.root,
         public=settings.site.public,
@@ -215,7 +241,13 @@ def _make(settings: Settings, keys: Keys, lines: Lines, clock: FakeClock) -> web
         wall=clock.wall,
         monotonic=clock.monotonic,
     )
-    return make_app(settings, State(site, keys, revocations), output=lines, clocks=clocks)
+    return make_app(
+        settings,
+        State(site, keys, revocations),
+        output=lines,
+        clocks=clocks,
+        neighbours=neighbours,
+    )
 
 
 def make_settings(api: FakeApi, root: Path, **sections: dict[str, Any]) -> Settings:

@@ -85,13 +85,16 @@ class FakeDevices:
 
     def settings(self, **more: Any) -> dict[str, Any]:
         """`[sign_in]` for a gate that asks here."""
-        qr = {
+        return {"qr": self.qr() | more}
+
+    def qr(self) -> dict[str, str]:
+        """`[sign_in.qr]`, without what is as it comes."""
+        return {
             "preset": "device",
             "client_id": "docs",
             "device_url": f"{self.url}/device",
             "token_url": f"{self.url}/token",
         }
-        return {"qr": qr | more}
 
 
 def _response(status: int, body: Any) -> web.Response:

@@ -56,7 +56,8 @@ FLOORS = [
     ["connections", "door", "door.reading", "door.permits", "door.hot", "door.door"],
     # signing in without a portal
     ["sign_in", "sign_in.progress", "sign_in.asking", "sign_in.device", "sign_in.custom"],
-    ["sign_in.qr", "sign_in.flow", "sign_in.flows", "sign_in.cookie", "sign_in.wanted"],
+    ["sign_in.qr", "sign_in.flow", "sign_in.neighbours", "sign_in.flows", "sign_in.cookie"],
+    ["sign_in.wanted"],
     ["sign_in.pages", "sign_in.surroundings", "sign_in.offers", "sign_in.events"],
     ["sign_in.handlers", "sign_in.wiring"],
     ["app", "runner"],

@@ -24,6 +24,7 @@ from tests.devices import (
     running_devices,
 )
 from tests.fakes import BAD, GOOD, FakeApi, FakeClock
+from tests.in_turn import InTurn, in_turn
 
 PERSON = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Accept": "text/html"}
 START, WAIT, EVENTS = "/-/sign-in/start", "/-/sign-in/wait", "/-/sign-in/events"
@@ -34,6 +35,15 @@ FINISH, CANCEL = "/-/sign-in/finish", "/-/sign-in/cancel"
 async def devices() -> AsyncIterator[FakeDevices]:
     async with running_devices() as fake:
         yield fake
+
+
+# what is counted is counted by each worker
+in_one_worker = pytest.mark.parametrize("make_gate", [1], indirect=True)
+
+
+@pytest.fixture(params=[1, 2], ids=["one worker", "two workers"])
+def make_gate(make_gate: MakeGate, request: pytest.FixtureRequest, clock: FakeClock) -> MakeGate:
+    return in_turn(make_gate, request.param, clock)
 
 
 @pytest.fixture
@@ -86,7 +96,9 @@ class Listener:
         self.responses: list[aiohttp.ClientResponse] = []
 
     async def open(self, gate: Gate, cookie: dict[str, str]) -> Stream:
-        response = await self._client.get(gate.origin + EVENTS, headers=cookie)
+        response = await self._client.get(
+            gate.address(EVENTS), headers={"Host": gate.origin.removeprefix("http://"), **cookie}
+        )
         self.responses.append(response)
         assert response.status == 200
         assert response.content_type == "text/event-stream"
@@ -241,7 +253,8 @@ async def test_from_the_button_to_the_page_first_asked_for(
     session = {"Cookie": cookie_of(answer)}
     assert session["Cookie"].startswith("__Host-gate=")
     assert (await gate.get("/guide/?x=1", headers=session)).status == 200
-    assert api.calls[GOOD] == 1
+    # the one that began the session, and the one that is asked for the page
+    assert api.calls[GOOD] == (2 if isinstance(gate, InTurn) else 1)
     for text in (page, page_when_accepted, stream.raw.decode()):
         assert GOOD not in text
         assert DEVICE_CODE not in text
@@ -468,6 +481,7 @@ async def test_a_name_is_asked_for_first(make_gate: MakeGate, devices: FakeDevic
 # Bounds
 
 
+@in_one_worker
 async def test_too_many_from_one_address_are_told_to_wait(
     make_gate: MakeGate, devices: FakeDevices
 ) -> None:
@@ -495,6 +509,7 @@ async def start(gate: Gate, **headers: str) -> aiohttp.ClientResponse:
     return await gate.post(START, headers=own(gate, **headers), data={})
 
 
+@in_one_worker
 async def test_who_is_refused_too_often_waits_before_beginning_anew(
     make_gate: MakeGate, devices: FakeDevices, clock: FakeClock, browser: Listener
 ) -> None:
@@ -516,6 +531,7 @@ async def test_who_is_refused_too_often_waits_before_beginning_anew(
     assert "limited" in {line["gate.outcome"] for line in await gate.log()}
 
 
+@in_one_worker
 async def test_a_token_that_is_refused_after_the_phone_said_yes_counts(
     make_gate: MakeGate, devices: FakeDevices, clock: FakeClock, browser: Listener
 ) -> None:
@@ -530,6 +546,7 @@ async def test_a_token_that_is_refused_after_the_phone_said_yes_counts(
     assert (await start(gate)).status == 429
 
 
+@in_one_worker
 @pytest.mark.parametrize(
     ("method", "path"), [("GET", WAIT), ("GET", EVENTS), ("POST", FINISH), ("POST", CANCEL)]
 )
@@ -562,6 +579,7 @@ async def test_what_is_no_failure_of_the_person_counts_nothing(
     assert (await start(gate)).status == 303
 
 
+@in_one_worker
 async def test_failures_of_others_do_not_cost_an_approval(
     make_gate: MakeGate, devices: FakeDevices, clock: FakeClock, browser: Listener
 ) -> None:
@@ -769,6 +787,7 @@ def counted(text: str) -> dict[str, float]:
     return {name + (f" {result}" if result else ""): int(count) for name, result, count in found}
 
 
+@in_one_worker
 async def test_each_that_began_is_counted_once_by_what_came_of_it(
     make_gate: MakeGate, devices: FakeDevices, clock: FakeClock, browser: Listener
 ) -> None:

@@ -114,11 +114,6 @@ def test_a_secret_is_masked_and_files_start_at_the_folder(folder: Path) -> None:
             "config.toml: [sign_in.qr] preset",
             "[frame] only",
         ),
-        (
-            given(DEVICE) + "\n[server]\nworkers = 2",
-            "config.toml: [sign_in.qr] preset",
-            "workers = 1",
-        ),
         (given(DEVICE, ca_file="none.pem"), "config.toml: [sign_in.qr] ca_file", "cannot be read"),
         (
             given(DEVICE, client_key="config.toml"),

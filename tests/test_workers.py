@@ -18,6 +18,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.devices import APPROVED, running_devices
 from tests.fakes import GOOD, FakeApi
 from tests.processes import PATIENCE, Process, Target, gate_process, run_gate, write_config
 from tests.test_serve import client, get, one_under_way, statuses
@@ -76,12 +77,27 @@ class Connection:
         self, path: str, cookie: str, method: str = "GET", *more: str
     ) -> tuple[int, bytes]:
         """Status and body."""
+        status, _, body = await self.exchange(path, cookie, method, *more)
+        return status, body
+
+    async def exchange(
+        self, path: str, cookie: str, method: str = "GET", *more: str
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Status, header and body."""
         lines = [f"{method} {path} HTTP/1.1", "Host: docs.example", f"Cookie: {cookie}", *more]
         self._writer.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
         head = await self._reader.readuntil(b"\r\n\r\n")
         fields = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:] if line)
         body = await self._reader.readexactly(int(fields.get("Content-Length", 0)))
-        return int(head.split(b" ", 2)[1]), body
+        return int(head.split(b" ", 2)[1]), fields, body
+
+    async def press(self, path: str, cookie: str) -> str:
+        """Send an empty form of a page of the gate's own; the cookie of the answer."""
+        form = "Content-Type: application/x-www-form-urlencoded"
+        own = ("Origin: http://docs.example", form, "Content-Length: 0")
+        status, fields, _ = await self.exchange(path, cookie, "POST", *own)
+        assert status == 303
+        return fields["Set-Cookie"].partition(";")[0]
 
 
 @asynccontextmanager
@@ -195,6 +211,32 @@ async def test_every_worker_writes_the_lines_of_what_it_answered_for_the_same_re
         )
         (subject,) = {line["gate.subject"] for line in seen}
         assert subject != "ann"
+
+
+async def test_a_sign_in_by_qr_code_goes_on_whichever_worker_is_asked(folder: Path) -> None:
+    async with running_devices() as devices:
+        devices.interval = 0.5
+        config = folder / "config.toml"
+        section = "".join(f"{key} = {json.dumps(value)}\n" for key, value in devices.qr().items())
+        config.write_text(f"{config.read_text()}\n[sign_in.qr]\n{section}")
+        async with (
+            two_workers(folder) as (process, port),
+            one_to_each(process, port) as connections,
+        ):
+            here, there = connections
+            flow = await here.press("/-/sign-in/start", "")
+            for each in (here, there, here, there):
+                status, page = await each.ask("/-/sign-in/wait", flow)
+                assert status == 200
+                assert b"<svg" in page
+            devices.say(APPROVED)
+            async with asyncio.timeout(PATIENCE):
+                while b'data-state="accepted"' not in page:
+                    _, page = await there.ask("/-/sign-in/wait", flow)
+            cookie = await there.press("/-/sign-in/finish", flow)
+            assert [await each.status("/", cookie) for each in connections] == [200, 200]
+            assert [await each.status("/-/sign-in/wait", flow) for each in connections] == [200] * 2
+        assert not list((folder / "state").glob("worker-*"))
 
 
 async def test_sigterm_under_load_fails_no_request_and_every_line_of_the_log_is_whole(

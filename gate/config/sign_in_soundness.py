@@ -34,9 +34,6 @@ def sign_in_findings(settings: Settings, *, disk: bool) -> Iterator[Finding]:
         what = "is no use where [frame] only = true shows no page in a window; remove one"
         name = "sign_in.portal_url" if settings.sign_in.portal_url else _key("preset")
         yield what, name, "frame.only"
-    if qr.preset and settings.server.workers > 1:
-        what = "lives in one process, and a phone may come to another worker; set workers = 1"
-        yield what, _key("preset"), "server.workers"
     for key in _NEEDED.get(qr.preset, ()):
         if not getattr(qr, key):
             yield f'is required with preset = "{qr.preset}"', _key(key), _key("preset")

@@ -126,6 +126,8 @@ class AccessLog:
     ) -> None:
         """One response was sent, or its client went away; `seconds` since the request came in."""
         scope = scope_of(request) or _unparsed(request)
+        if scope.handed_on:
+            return
         self.note(
             Line(
                 self._clock(),

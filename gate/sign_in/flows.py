@@ -6,9 +6,8 @@ The transaction's secret and the token stay in this process: a restart ends ever
 
 import asyncio
 import logging
-import secrets
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Protocol
 
@@ -18,6 +17,7 @@ from gate.limits import FailureLimits, place_of
 from gate.sign_in import qr
 from gate.sign_in.counts import SignInStatistics
 from gate.sign_in.flow import Flow, State
+from gate.sign_in.neighbours import ALONE
 from gate.sign_in.progress import Answer, BadAnswer, Transaction, Unreachable, Word
 
 log = logging.getLogger(__name__)
@@ -66,12 +66,18 @@ class Flows:
     refused on the phone has failed, as far as `limits` are concerned."""
 
     def __init__(
-        self, settings: QrSettings, authorizer: Authorizer, limits: FailureLimits, clocks: Clocks
+        self,
+        settings: QrSettings,
+        authorizer: Authorizer,
+        limits: FailureLimits,
+        clocks: Clocks,
+        new_id: Callable[[], str] = ALONE.new_id,
     ) -> None:
         self._settings = settings
         self._authorizer = authorizer
         self._limits = limits
         self._clocks = clocks
+        self._new_id = new_id
         self._starts = dict.fromkeys(_STARTS, 0)
         self._ends = dict.fromkeys(_ENDS, 0)
         self._live: OrderedDict[str, Flow] = OrderedDict()
@@ -103,7 +109,7 @@ class Flows:
         place = place_of(address)
         self._make_room(place, now)
         flow = Flow(
-            id=secrets.token_hex(16),
+            id=self._new_id(),
             place=place,
             agent=agent,
             wanted=wanted,

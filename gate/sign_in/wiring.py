@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
 from aiohttp import web
@@ -12,7 +13,7 @@ from gate.clocks import Clocks
 from gate.config.sign_in import QrSettings, SignInSettings
 from gate.limits import FailureLimits
 from gate.outcome import Outcome
-from gate.scope import Scope
+from gate.scope import SCOPE, Scope
 from gate.sign_in.asking import Api
 from gate.sign_in.cookie import FlowCookie
 from gate.sign_in.counts import SignInStatistics
@@ -20,6 +21,7 @@ from gate.sign_in.custom import CustomAuthorizer
 from gate.sign_in.device import DeviceAuthorizer
 from gate.sign_in.flows import Authorizer, Flows
 from gate.sign_in.handlers import FlowHandlers
+from gate.sign_in.neighbours import Neighbours, hand_on
 from gate.sign_in.offers import OfferHandlers
 from gate.sign_in.pages import PAGE, PORTAL, SignInPages
 from gate.sign_in.surroundings import Surroundings
@@ -41,6 +43,7 @@ class SignIn:
         around: Surroundings,
         limits: FailureLimits,
         clocks: Clocks,
+        neighbours: Neighbours,
     ) -> None:
         pages = SignInPages(settings, brand)
         self._offer = OfferHandlers(settings, pages, around)
@@ -55,15 +58,17 @@ class SignIn:
         if settings.portal_url:
             self.routes[PORTAL] = (_READ, self._offer.portal)
         if settings.qr.preset:
-            self._flows = Flows(settings.qr, _authorizer(settings.qr, self._api), limits, clocks)
+            authorizer = _authorizer(settings.qr, self._api)
+            self._flows = Flows(settings.qr, authorizer, limits, clocks, neighbours.new_id)
             cookie = FlowCookie(keys, clocks.wall)
             flows = FlowHandlers(settings, pages, self._flows, cookie, around)
+            at_home = partial(_at_home, neighbours, cookie)
             self.routes |= {
-                "/-/sign-in/start": (("POST",), flows.start),
-                "/-/sign-in/wait": (_READ, flows.wait),
-                "/-/sign-in/events": (("GET",), flows.events),
-                "/-/sign-in/finish": (("POST",), flows.finish),
-                "/-/sign-in/cancel": (("POST",), flows.cancel),
+                "/-/sign-in/start": (("POST",), at_home(flows.start)),
+                "/-/sign-in/wait": (_READ, at_home(flows.wait)),
+                "/-/sign-in/events": (("GET",), at_home(flows.events)),
+                "/-/sign-in/finish": (("POST",), at_home(flows.finish)),
+                "/-/sign-in/cancel": (("POST",), at_home(flows.cancel)),
             }
 
     @property
@@ -97,6 +102,17 @@ def _authorizer(settings: QrSettings, api: Api) -> Authorizer:
     if settings.preset == "device":
         return DeviceAuthorizer(settings, api)
     return CustomAuthorizer(settings, api)
+
+
+def _at_home(neighbours: Neighbours, cookie: FlowCookie, handler: Handler) -> Handler:
+    """The handler of the worker that the browser's sign-in lives in."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        home = neighbours.home(cookie.of(request.headers))
+        answer = None if home is None else await hand_on(request, request[SCOPE], home)
+        return await handler(request) if answer is None else answer
+
+    return handle
 
 
 def _file(body: bytes, kind: str) -> Handler:
