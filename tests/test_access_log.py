@@ -13,6 +13,7 @@ from aiohttp import web
 from gate.site.index import Site
 from tests.conftest import Gate, MakeGate
 from tests.fakes import GOOD, FakeApi, FakeClock
+from tests.in_turn import in_turn
 from tests.raw import exchange, statuses
 
 ALWAYS = {
@@ -66,6 +67,13 @@ STRANGER: list[tuple[str, str, dict[str, Any], int, str]] = [
     ("GET", "/-/gate.css", {}, 200, "public"),
 ]
 
+in_one_worker = pytest.mark.parametrize("make_gate", [1], indirect=True)
+
+
+@pytest.fixture(params=[1, 2], ids=["one worker", "two workers"])
+def make_gate(make_gate: MakeGate, request: pytest.FixtureRequest, clock: FakeClock) -> MakeGate:
+    return in_turn(make_gate, request.param, clock)
+
 
 def brief(line: dict[str, Any]) -> tuple[Any, ...]:
     """What of a line can be told from the response."""
@@ -73,6 +81,7 @@ def brief(line: dict[str, Any]) -> tuple[Any, ...]:
     return *(line[name] for name in names), line["http.response.body.size"]
 
 
+@in_one_worker
 @pytest.mark.parametrize("memory_mib", [256, 0], ids=["in memory", "streamed"])
 async def test_every_response_to_a_reader_leaves_a_line_with_what_was_answered(
     make_gate: MakeGate, memory_mib: int
@@ -198,6 +207,7 @@ async def test_a_client_that_went_away_while_it_was_sent_a_file_leaves_a_line(
     assert 0 < line["http.response.body.size"] < size
 
 
+@in_one_worker
 async def test_a_line_has_these_fields_of_these_kinds(gate: Gate, api: FakeApi) -> None:
     api.say(True)
     cookie = await gate.sign_in()
@@ -217,6 +227,7 @@ async def test_a_line_has_these_fields_of_these_kinds(gate: Gate, api: FakeApi) 
     }
 
 
+@in_one_worker
 async def test_timestamps_are_rfc_3339_in_utc_with_milliseconds(
     gate: Gate, clock: FakeClock
 ) -> None:

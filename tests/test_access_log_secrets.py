@@ -9,7 +9,8 @@ import pytest
 
 from gate.scope import request_id
 from tests.conftest import OTHER_KEY, Gate, MakeGate
-from tests.fakes import FakeApi
+from tests.fakes import FakeApi, FakeClock
+from tests.in_turn import in_turn
 from tests.processes import gate_process, write_config
 from tests.raw import exchange, statuses
 
@@ -70,6 +71,13 @@ BODIES = [
     (JSON, '{"token": ["CANARY"]}'),
     (JSON, '{"CANARY'),
 ]
+
+in_one_worker = pytest.mark.parametrize("make_gate", [1], indirect=True)
+
+
+@pytest.fixture(params=[1, 2], ids=["one worker", "two workers"])
+def make_gate(make_gate: MakeGate, request: pytest.FixtureRequest, clock: FakeClock) -> MakeGate:
+    return in_turn(make_gate, request.param, clock)
 
 
 def requests(host: str) -> list[bytes]:
@@ -229,6 +237,7 @@ async def test_a_line_for_people_names_the_request_that_failed(
     assert re.search(r"  request [0-9a-f]{32}\n$", await console(make_gate, "/?token=x"))
 
 
+@in_one_worker
 async def test_nothing_in_a_line_for_people_moves_the_cursor(
     make_gate: MakeGate, api: FakeApi
 ) -> None:
