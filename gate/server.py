@@ -85,6 +85,10 @@ class Seat:
 
 ALONE: Final = Seat()
 
+AT_ONCE: Final = 8
+"""Connections that are taken in one turn of the loop. With one at a time, the last of a hundred
+that come together would wait for a hundred turns, in each of which all the others are answered."""
+
 
 def serve_by_workers(prepared: Prepared, again: Callable[[], Settings] | None) -> None:
     """The same by several processes. Raises `ServeProblem`."""
@@ -312,7 +316,9 @@ async def listening(
             proxies = Proxies(bounds.trusted_proxies)
             connections = Connections(bounds, proxies, factory, signs_of)
             factory = await stack.enter_async_context(connections)
-        listeners = [await _listener(factory, door, tls, bounds) for door in doors]
+        listeners = [
+            await _listener(factory, each, tls, bounds) for door in doors for each in _all_at(door)
+        ]
         for listener in listeners:
             stack.callback(listener.close)
         yield number
@@ -335,6 +341,14 @@ async def _listener(
             factory, sock=door, ssl=tls, backlog=BACKLOG, ssl_handshake_timeout=patience
         )
     return await loop.create_unix_server(factory, sock=door, backlog=BACKLOG)
+
+
+def _all_at(door: socket.socket) -> list[socket.socket]:
+    """The socket as often as connections may be taken from it in one turn of the loop, in which all
+    that is asked on the others is answered: by itself it would give one."""
+    if door.family not in (socket.AF_INET, socket.AF_INET6):
+        return [door]
+    return [door, *(door.dup() for _ in range(AT_ONCE - 1))]
 
 
 def _port(doors: list[socket.socket]) -> int:
