@@ -99,11 +99,12 @@ class RecentIntakes:
         self._clock = clock
         self._prefix = prefix
         self._noted: OrderedDict[tuple[str, str, str], float] = OrderedDict()
+        self._until = 0.0  # the last of them is over
 
     def note(self, request: web.Request, location: str) -> None:
         """Remember an intake by address, browser and where it was sent."""
         who = _who(request, location.partition("#")[0])
-        self._noted[who] = self._clock() + self.SECONDS
+        self._noted[who] = self._until = self._clock() + self.SECONDS
         self._noted.move_to_end(who)
         if len(self._noted) > self.LIMIT:
             self._noted.popitem(last=False)
@@ -118,6 +119,9 @@ class RecentIntakes:
     def take(self, address: str, agent: str, target: Target) -> bool:
         """The same, for a client that asks for this target."""
         if not self._noted:
+            return False
+        if self._clock() >= self._until:
+            self._noted.clear()
             return False
         path = without_prefix(target.path, self._prefix)
         location = f"{path}?{target.query}" if target.query else path

@@ -35,14 +35,26 @@ def test_headers_that_are_not_plain_are_never_so() -> None:
             assert reading.read(HEAD % (1, 7)) is not None
 
 
+def test_a_query_is_not_remembered() -> None:
+    reading = Reading()
+    secret = b"/?token=CANARY"
+    head = (HEAD % (1, 7)).replace(b"/1", secret)
+    for _ in range(3):
+        found = reading.read(head)
+        assert found is not None
+        assert found[1] == secret
+    assert b"CANARY" not in repr(vars(reading)["_lines"]).encode()
+
+
 def test_what_is_remembered_is_bounded() -> None:
     reading = Reading()
     padding = b"x" * 1500
     tracemalloc.start()
     try:
         for number in range(20_000):
-            head = (HEAD % (1, number)).replace(b"\r\n\r\n", padding + b"\r\n\r\n")
+            head = (HEAD % (number, number)).replace(b"\r\n\r\n", padding + b"\r\n\r\n")
             assert reading.read(head) is not None
+            assert reading.read(head.replace(b"/", b"/" + padding[:400], 1)) is not None
         assert tracemalloc.get_traced_memory()[0] < 20 << 20
     finally:
         tracemalloc.stop()

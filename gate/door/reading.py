@@ -54,6 +54,8 @@ _MAX_SHAPE_BYTES: Final = 1024
 _MAX_HEAD_BYTES: Final = 8190  # what aiohttp takes as one line at most
 _MAX_RESTS: Final = 4096  # of those that repeat: 10 MB
 _MAX_REST_BYTES: Final = 2048
+_MAX_LINES: Final = 4096
+_MAX_LINE_BYTES: Final = 512
 _LINE_END: Final = b"\r\n"
 _END: Final = b"\r\n\r\n"
 _ABSENT: Final = b""  # no header has this name
@@ -62,6 +64,9 @@ Values = tuple[bytes | None, ...]
 Request = tuple[bytes, bytes, Values, bytes | None, bytes | None, bytes | None]
 """Method (GET or HEAD), request target, the values of `COMMON` in their order, and the values of
 Cookie, If-None-Match and X-Request-Id. A plain tuple, which costs least."""
+
+Asked = tuple[bytes, bytes]
+"""Method and request target."""
 
 Rest = tuple[Values, bytes | None, bytes | None, bytes | None]
 """What of a request stands in its headers."""
@@ -87,8 +92,8 @@ class Reading:
     else it does. So it writes the headers into a mapping, and what their names mean together is
     looked up: browsers send the same ones, in the same spelling, all the time.
 
-    For most of the files of a page a browser sends the same headers to the byte, so what the parser
-    made of them is remembered, and it reads the request line alone.
+    For most of the files of a page a browser sends the same headers to the byte, and a site has so
+    many files: so what the parser made of a request line and of a block of headers is remembered.
     """
 
     def __init__(self) -> None:
@@ -96,6 +101,7 @@ class Reading:
         self._seen: list[bytes | None] = []
         self._shapes: dict[tuple[bytes, ...], Shape] = {}
         self._rests: dict[bytes, Rest] = {}
+        self._lines: dict[bytes, Asked] = {}
         self._called = _Called(self._fields, self._seen)
         self._parser = httptools.HttpRequestParser(self._called)
 
@@ -106,16 +112,28 @@ class Reading:
             return None
         line, _, block = head.partition(_LINE_END)
         rest = self._rests.get(block)
-        # those that are remembered stood behind a line that was plain, and say nothing about it
-        asked = self._parse(head if rest is None else line + _END)
-        if asked is not None and rest is None:
-            rest = self._rest(block)
+        if rest is None:
+            asked = self._parse(head)
+            rest = None if asked is None else self._rest(block)
+        else:  # it stood behind a line that was plain, and says nothing about this one
+            asked = self._lines.get(line) or self._line(line)
         if asked is None or rest is None:
             self._begin_anew()
             return None
         return *asked, *rest
 
-    def _parse(self, head: bytes) -> tuple[bytes, bytes] | None:
+    def _line(self, line: bytes) -> Asked | None:
+        """What a request line says by itself; None where it is not plain."""
+        asked = self._parse(line + _END)
+        if (
+            asked is not None and len(line) <= _MAX_LINE_BYTES and b"?" not in line
+        ):  # there are tokens
+            if len(self._lines) >= _MAX_LINES:
+                self._lines.clear()
+            self._lines[line] = asked
+        return asked
+
+    def _parse(self, head: bytes) -> Asked | None:
         """Method and target of a plain request; its headers are in the mapping."""
         fields, seen, parser = self._fields, self._seen, self._parser
         fields.clear()
