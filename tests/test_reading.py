@@ -38,12 +38,12 @@ def test_headers_that_are_not_plain_are_never_so() -> None:
 def test_a_query_is_not_remembered() -> None:
     reading = Reading()
     secret = b"/?token=CANARY"
-    head = (HEAD % (1, 7)).replace(b"/1", secret)
+    head = (HEAD % (1, 7)).replace(b" /1 ", b" " + secret + b" ")
     for _ in range(3):
         found = reading.read(head)
         assert found is not None
         assert found[1] == secret
-    assert b"CANARY" not in repr(vars(reading)["_lines"]).encode()
+    assert "CANARY" not in repr(reading._lines)
 
 
 def test_what_is_remembered_is_bounded() -> None:

@@ -125,9 +125,8 @@ class Reading:
     def _line(self, line: bytes) -> Asked | None:
         """What a request line says by itself; None where it is not plain."""
         asked = self._parse(line + _END)
-        if (
-            asked is not None and len(line) <= _MAX_LINE_BYTES and b"?" not in line
-        ):  # there are tokens
+        # a query may hold a token
+        if asked is not None and len(line) <= _MAX_LINE_BYTES and b"?" not in line:
             if len(self._lines) >= _MAX_LINES:
                 self._lines.clear()
             self._lines[line] = asked
