@@ -120,7 +120,9 @@ class HotReads:
             return None  # not in memory, or it matters how the request was made
         if is_session:
             self._recent.take(client.address, client.agent, found.target)
-        if condition is None or not none_match(_text(condition), answer.etag):
+        if condition is None or not (
+            condition == answer.tag or none_match(_text(condition), answer.etag)
+        ):
             status, body = 200, answer.body
             before, after = answer.found or self._answers.found(answer)
         else:
@@ -287,12 +289,13 @@ class _Block(NamedTuple):
 class _Answer:
     """The heads of 200 and of 304, each made when it is first sent, and what they are made of."""
 
-    __slots__ = ("body", "etag", "found", "policy", "unchanged", "variant")
+    __slots__ = ("body", "etag", "found", "policy", "tag", "unchanged", "variant")
 
     def __init__(self, variant: Variant, policy: PolicyHeaders, body: bytes) -> None:
         self.variant = variant
         self.policy = policy
         self.etag = variant.etag
+        self.tag = self.etag.encode("ascii")  # as nearly all browsers state it
         self.body = body
         self.found: _Block | None = None
         self.unchanged: _Block | None = None
