@@ -28,10 +28,10 @@ from gate.site.index import Entry
 from gate.site.negotiation import acceptable, none_match
 from gate.site.policy import Headers as PolicyHeaders
 
-PREPARED: Final = 5_000
+PREPARED: Final = 4_000
 """Answers kept, a kilobyte each: what is read all the time, of a site of any size."""
 
-TARGETS: Final = 5_000
+TARGETS: Final = 4_000
 """Request targets whose meaning is remembered, as they are spelt; a kilobyte each, too."""
 
 CLIENTS: Final = 4096

@@ -254,7 +254,7 @@ def _quoted(text: str) -> str:
     return quoted
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=4096)
 def _json_answer(method: str, path: str, status: int, size: int, outcome: str) -> str:
     """The fields that are the same for everybody who reads a page."""
     return (

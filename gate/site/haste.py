@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-START_SECONDS: Final = 0.5
-"""Enough for some 500 pages, walking the folder included."""
+START_SECONDS: Final = 0.3
+"""Enough for some 300 pages, walking the folder included."""
 
 BYTES_A_SECOND: Final = 8_000_000
 """At which files are read, hashed and compressed, on a slow core."""
