@@ -134,8 +134,8 @@ def make_app(
     """The application of `gate serve`, of the demo and of the tests.
 
     `output` gets the access log; `meet` waits for other workers where there are, and `neighbours`
-    are they. Starting the
-    application opens the connections to the verify API, ending it closes them.
+    are they. Starting the application opens the connections to the verify API, ending it closes
+    them.
     """
     parts = _parts(settings, state, clocks, neighbours)
     watch = _watch(settings, state, parts, output, clocks)

@@ -7,7 +7,7 @@ import os
 import shutil
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -200,9 +200,13 @@ async def heard_by_neighbours(server: GateServer, neighbours: Neighbours) -> Asy
         return
     factory: Any = cast(DoorRunner, server.runner).server
     loop = asyncio.get_running_loop()
-    listener = await loop.create_unix_server(factory, neighbours.places[neighbours.number])
+    place = neighbours.places[neighbours.number]
+    listener = await loop.create_unix_server(factory, place)
     yield
     listener.close()
+    place.unlink(missing_ok=True)
+    with suppress(OSError):  # the last of them takes the folder with it
+        place.parent.rmdir()
 
 
 @asynccontextmanager

@@ -1,14 +1,17 @@
 """A sign-in that lives in another worker: what is handed on to it, and what where it has gone."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from gate.sign_in.neighbours import Neighbours
 from tests.conftest import Gate, MakeGate, cookie_of
 from tests.devices import FakeDevices, running_devices
+from tests.raw import PATIENCE
 
 START, WAIT, EVENTS = "/-/sign-in/start", "/-/sign-in/wait", "/-/sign-in/events"
 FINISH, CANCEL = "/-/sign-in/finish", "/-/sign-in/cancel"
@@ -113,6 +116,23 @@ async def test_where_that_worker_has_gone_it_is_told_like_a_restart(
     again = await other.post(START, headers=own(other, **cookie), data={"next": ""})
     assert again.status == 303
     assert (await other.get(WAIT, headers={"Cookie": cookie_of(again)})).status == 200
+
+
+async def test_an_answer_that_breaks_off_there_breaks_off_here(
+    workers: list[Gate], tmp_path: Path
+) -> None:
+    one, other = workers
+    cookie = await begin(one)
+    (tmp_path / "0").unlink()
+
+    async def dies(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nthe beginning")
+        writer.close()
+
+    async with await asyncio.start_unix_server(dies, tmp_path / "0"), asyncio.timeout(PATIENCE):
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await other.get(WAIT, headers=cookie)
 
 
 @pytest.mark.parametrize(

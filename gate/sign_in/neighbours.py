@@ -89,8 +89,8 @@ async def hand_on(request: web.Request, scope: Scope, home: Path) -> web.StreamR
                 await response.write(piece)
             await response.write_eof()
     except (aiohttp.ClientError, OSError, TimeoutError):
-        # what broke off breaks off here too, and the browser asks again
-        return response
+        if response is not None:  # what broke off breaks off here too, and the browser asks again
+            response.force_close()
     return response
 
 
