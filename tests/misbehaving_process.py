@@ -8,6 +8,17 @@ from typing import IO
 
 from tests.processes import ROOT
 
+TIMEOUT = 5.0
+"""Seconds to wait for its answers: more than a busy machine takes to give one."""
+
+ENDLESS = 0.8
+"""The same, where it is known that there is no end to wait for."""
+
+
+def timeout_for(mode: str) -> float:
+    """The seconds to wait in this mode."""
+    return ENDLESS if mode.startswith(("hangs", "drips", "endless")) else TIMEOUT
+
 
 class Misbehaving:
     """A running one."""

@@ -18,7 +18,7 @@ from tests.certificates import make_certificate
 from tests.checking import Check, answering, checker, found
 from tests.fakes import BAD, GOOD, FakeApi, FakeClock
 from tests.misbehaving import MODES
-from tests.misbehaving_process import Misbehaving, misbehaving
+from tests.misbehaving_process import Misbehaving, misbehaving, timeout_for
 from tests.signing import Signer
 
 
@@ -203,7 +203,7 @@ async def test_a_misbehaving_api_is_diagnosed(
     check: Check, process: Misbehaving, mode: str
 ) -> None:
     await asyncio.to_thread(process.be, mode)
-    report = await check(verify={"url": process.url, "timeout": 0.4})
+    report = await check(verify={"url": process.url, "timeout": timeout_for(mode)})
     assert only_problem(report) == NAMES[mode]
 
 

