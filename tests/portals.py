@@ -18,7 +18,7 @@ from typing import Any
 from aiohttp import web
 
 from gate.config.settings import Settings
-from tests.browsers import PATIENCE, Log, gate_app, handbook, served
+from tests.browsers import PATIENCE, PDF, Log, gate_app, handbook, served
 from tests.fakes import FakeClock
 
 HOUR = 3600.0
@@ -152,6 +152,28 @@ def hand_made(gate: str) -> str:
     return STYLE + _HAND_MADE.replace("GATE", gate)
 
 
+_PLAN = """<svg xmlns="http://www.w3.org/2000/svg" width="300" height="120">
+<title>A plan</title>
+<image href="assets/logo.svg" width="20" height="20"/>
+<a href="settings/"><text y="40">Settings</text></a>
+<a href="ELSEWHERE"><text y="60">Elsewhere</text></a>
+<a href="javascript:document.documentElement.toggleAttribute('ran')"><text y="80">Run</text></a>
+<rect y="90" width="20" height="20" onclick="document.documentElement.toggleAttribute('ran')"/>
+<script>document.documentElement.toggleAttribute("ran")</script>
+<script href="assets/javascripts/ran.js"/>
+</svg>"""
+
+
+def with_files(root: Path, elsewhere: str) -> Path:
+    """The site with what is no page: a drawing that leads on, and tries to run something; PDF."""
+    (root / "plan.svg").write_text(_PLAN.replace("ELSEWHERE", elsewhere), "utf-8")
+    (root / "assets" / "javascripts" / "ran.js").write_text(
+        "document.documentElement.toggleAttribute('ran')", "utf-8"
+    )
+    (root / "sheet.pdf").write_bytes(PDF)
+    return root
+
+
 @contextlib.contextmanager
 def embedding(
     folder: Path, *, tls: ssl.SSLContext | None = None, **sections: dict[str, Any]
@@ -172,7 +194,7 @@ def embedding(
         given: dict[str, dict[str, Any]] = {
             **sections,
             "server": {"state_dir": own / "state"},
-            "site": {"root": handbook(own, address)},
+            "site": {"root": with_files(handbook(own, address), portal.origin + "/elsewhere")},
             "verify": {"url": f"http://127.0.0.1:{ports[4]}/verify", "active": "/active"},
             "frame": {**frame, **sections.get("frame", {})},
         }

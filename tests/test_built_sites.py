@@ -22,6 +22,7 @@ from gate.config.settings import Settings
 from tests.browsers import (
     BUILT,
     CHROMIUM,
+    PDF,
     Cookies,
     Log,
     any_page,
@@ -162,11 +163,6 @@ ran += "c" // <script></script>
 <h1>Odd</h1>
 <script type=module>ran += "k"</script>
 """
-PDF: Final = (
-    b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n"
-    b"2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj\n"
-    b"3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 200 200]>>endobj\ntrailer<</Root 1 0 R>>\n"
-)
 SVG: Final = b"""<svg xmlns="http://www.w3.org/2000/svg" width="90" height="90">
 <style>rect {fill: rgb(1, 2, 3)}</style><rect width="90" height="90"/>
 <script>document.documentElement.setAttribute("ran", "")</script></svg>"""

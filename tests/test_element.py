@@ -314,27 +314,55 @@ def test_open_shows_another_page_and_a_part_of_it(either: Reader) -> None:
     assert either.site.evaluate("window.scrollY") > 100
 
 
-def test_a_drawing_is_shown_and_left_again(either: Reader) -> None:
-    """It may run nothing, so that its document is not for the shell to look into."""
-    either.open()
-    told = "path => heard.some(([name, detail]) => name === 'navigate' && detail.path === path)"
-    # while the page still loads, a driven Chromium sometimes never shows what needs another process
-    either.site.wait_for_load_state("networkidle")
-    either.page.evaluate("docs.open('/assets/logo.svg')")
-    either.page.wait_for_function(told, arg="/assets/logo.svg")
+TOLD = "path => heard.some(([name, detail]) => name === 'navigate' && detail.path === path)"
+
+
+def test_a_drawing_is_a_page_like_others_but_runs_nothing(either: Reader) -> None:
+    either.open("/plan.svg")
+    assert either.hears("ready")["title"] == "A plan"
+    drawing = either.site
+    image = "document.querySelector('image').getBBox().width"
+    assert drawing.evaluate(image) == 20
+    for name in ("rect", "text >> text=Run"):
+        drawing.locator(name).click()
+    assert drawing.evaluate("document.documentElement.hasAttribute('ran')") is False
+    drawing.get_by_text("Settings").click()
+    either.sees("Settings")
+    either.page.wait_for_function(TOLD, arg="/settings/")
+    assert "error" not in either.names()
+
+
+def test_a_link_in_a_drawing_to_elsewhere_opens_beside(either: Reader) -> None:
+    beside = either.sites.portal.page("<h1>Elsewhere</h1>", name="elsewhere")
+    either.open("/plan.svg")
+    with either.page.context.expect_page() as opened:
+        either.site.get_by_text("Elsewhere").click()
+    assert opened.value.url == beside
+    assert opened.value.evaluate("window.opener") is None
+    opened.value.close()
+
+
+@pytest.mark.parametrize("file", ["/plan.svg", "/sheet.pdf"])
+def test_a_file_is_shown_and_left_for_the_page_before(either: Reader, file: str) -> None:
+    either.open("/settings/")
+    for path in (file, "/settings/", file):
+        either.page.evaluate("heard.length = 0")
+        either.page.evaluate("path => docs.open(path)", path)
+        either.page.wait_for_function(TOLD, arg=path)
     expect(either.shell.locator("#site")).to_be_visible()
     assert "error" not in either.names()
-    either.page.evaluate("docs.open('/settings/')")
-    either.sees("Settings")
-    either.page.wait_for_function(told, arg="/settings/")  # it is loaded, and its links are watched
-    either.page.evaluate("heard.length = 0")
-    either.site.evaluate("""() => {
-        const link = document.querySelector(".md-content a[href]");
-        link.href = new URL("../assets/logo.svg", location.href);
-        setTimeout(() => link.click());  // once this has been answered
-    }""")
-    either.page.wait_for_function(told, arg="/assets/logo.svg")
-    assert "error" not in either.names()
+
+
+def test_firefox_shows_pdf_by_a_page_of_its_own(sites: Embedding, tmp_path: Path) -> None:
+    """Which is not for the shell to look into."""
+    with started_firefox(tmp_path / "firefox", {}) as browser:
+        browser.open(sites.element(sites.gate, path="/settings/"))
+        browser.see(2, "h1", "Settings")
+        for path in ("/sheet.pdf", "/settings/"):
+            browser.run(0, f"heard.length = 0; docs.open({path!r})")
+            browser.until(0, f"({TOLD})({path!r})")
+        assert "error" not in browser.run(0, "return heard.map(([name]) => name)")
+        browser.see(2, "h1", "Settings")
 
 
 @pytest.mark.parametrize(

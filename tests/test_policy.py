@@ -107,7 +107,8 @@ def test_xml_opened_by_itself_runs_nothing(media_type: str) -> None:
     found = directives(policy_of().file(media_type))
     assert found["default-src"] == ["'none'"]
     assert "script-src" not in found
-    assert "allow-scripts" not in found["sandbox"]
+    assert found["base-uri"] == found["form-action"] == ["'none'"]
+    assert "sandbox" not in found, "it would be a stranger to its own site"
     assert found["frame-ancestors"] == ["'none'"]
 
 

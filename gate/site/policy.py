@@ -31,10 +31,11 @@ _DIRECTIVES: Final = {
     "base-uri": ("'self'",),
     "form-action": ("'self'",),
 }
-# XML can hold scripts too; what it links to may be opened, as from a drawn diagram
+# XML can hold scripts too. No `sandbox`: nothing runs without it, and with it a drawing would be a
+# stranger to its own site, whose links and images would be refused as such
 _DRAWING: Final = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; "
-    "sandbox allow-popups allow-top-navigation-by-user-activation; "
+    "base-uri 'none'; form-action 'none'; "
 )
 _XML: Final = re.compile(r"(?:application|image)/(?:\w+\+)?xml")
 _SOURCE: Final = re.compile(r"(?:(?P<scheme>[^:/]+)://)?(?P<host>[^:/]+)(?::(?P<port>[^/]+))?.*")

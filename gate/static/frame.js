@@ -265,7 +265,7 @@ function placed() {
 
 async function loaded() {
   const doc = documentOf(inner);
-  lost = !doc && !(await isSandboxed(going ?? wanted));
+  lost = !doc && !(await hasViewer(going ?? wanted));
   if (!doc && documentOf(inner)) return; // another page meanwhile, which comes here itself
   if (lost) {
     renewAt = Math.min(renewAt, Date.now() + RETRY_MS);
@@ -277,10 +277,11 @@ async function loaded() {
   going = null;
   if (!doc) {
     introduce(wanted, "");
+    last = ""; // the way back to the page before is one more step
     tell("navigate", { path: wanted, title: "" });
     return;
   }
-  const state = doc.documentElement.dataset.gatePage;
+  const state = doc.documentElement?.dataset?.gatePage;
   if (state === "signed_out") {
     leave();
   } else if (["expired", "no_token", "refused", "no_cookie"].includes(state)) {
@@ -299,11 +300,11 @@ function introduce(path, title) {
   recovered = 0;
 }
 
-/** Whether a file is shown as a stranger to its own site: a drawing, which may run nothing. */
-async function isSandboxed(path) {
+/** Whether a file is there that the browser shows by a page of its own, as some do with PDF. */
+async function hasViewer(path) {
   const options = { method: "HEAD", signal: AbortSignal.timeout(ANSWER_MS) };
   const answer = await fetch(addressOf(path), options).catch(() => null);
-  return /\bsandbox\b/.test(answer?.headers.get("Content-Security-Policy"));
+  return Boolean(answer?.ok) && !/^text\/html\b/.test(answer.headers.get("Content-Type"));
 }
 
 /** The session ended while the reader was away: a new one, and the page that was asked for. */
@@ -339,9 +340,9 @@ function watch(doc) {
   for (const name of ["popstate", "hashchange"]) view.addEventListener(name, settle);
   doc.addEventListener("click", (event) => keepInside(event, doc), true);
   const titles = new view.MutationObserver(settle);
-  titles.observe(doc.head, { subtree: true, childList: true, characterData: true });
+  titles.observe(doc.head ?? doc, { subtree: true, childList: true, characterData: true });
   watched = new view.ResizeObserver(measure);
-  for (const element of [doc.documentElement, doc.body]) watched.observe(element);
+  for (const element of [doc.documentElement, doc.body]) if (element) watched.observe(element);
 }
 
 /** A page is at least as high as its frame, so that its own height is to be seen in a flat one; all
@@ -382,17 +383,29 @@ function online() {
 
 /** Links out of the documentation open beside the portal; those to its root stay in the session. */
 function keepInside(event, doc) {
-  const link = event.target.closest?.("a[href]");
-  if (!link || !/^https?:$/.test(link.protocol)) return;
-  if (link.origin !== location.origin) {
-    link.target ||= "_blank";
-    link.relList.add("noopener");
-  } else if (cookieless && !link.href.startsWith(root.href)) {
+  const link = event.target.closest?.("a");
+  const url = addressIn(link, doc);
+  if (!url || !/^https?:$/.test(url.protocol)) return;
+  if (url.origin !== location.origin) {
+    if (!link.getAttribute("target")) link.setAttribute("target", "_blank"); // it tells no opener
+    link.relList?.add("noopener");
+  } else if (cookieless && !url.href.startsWith(root.href)) {
     // loaded under a prefix that was renewed since, or written from the root
-    const [, path] = link.href.match(/\/-\/s\/[^/]*\/(.*)$/) ?? [];
-    link.href = addressOf("/" + (path ?? link.href.slice(new URL("..", base).href.length)));
+    const [, path] = url.href.match(/\/-\/s\/[^/]*\/(.*)$/) ?? [];
+    url.href = addressOf("/" + (path ?? url.href.slice(new URL("..", base).href.length)));
+    link.setAttribute("href", url.href);
   }
-  if (link.href.startsWith(root.href)) going = "/" + link.href.slice(root.href.length);
+  if (url.href.startsWith(root.href)) going = "/" + url.href.slice(root.href.length);
+}
+
+/** Where a link leads, also one in a drawing; null where nothing is. */
+function addressIn(link, doc) {
+  const href = link?.href?.baseVal ?? link?.href;
+  try {
+    return href ? new URL(href, doc.baseURI) : null;
+  } catch {
+    return null;
+  }
 }
 
 /** Follow the portal's light or dark, where the site can; without one, as the site had it. */
