@@ -53,7 +53,8 @@ FLOORS = [
     ["answers", "serving", "manner"],
     ["admission", "entrance", "middleware", "handlers", "operations", "embed", "forward_auth"],
     ["monitoring", "watching"],
-    ["connections", "door", "door.reading", "door.permits", "door.hot", "door.door"],
+    ["connections"],
+    ["door", "door.reading", "door.permits", "door.sheets", "door.hot", "door.door"],
     # signing in without a portal
     ["sign_in", "sign_in.progress", "sign_in.asking", "sign_in.device", "sign_in.custom"],
     ["sign_in.qr", "sign_in.flow", "sign_in.neighbours", "sign_in.flows", "sign_in.cookie"],

@@ -13,8 +13,9 @@ from aiohttp import web
 from aiohttp.tcp_helpers import tcp_keepalive
 
 from gate.connections import signs_of_aiohttp
-from gate.door.hot import HotReads, Peer
+from gate.door.hot import Answer, HotReads, Peer
 from gate.door.reading import Counting
+from gate.door.sheets import Sheet
 
 if TYPE_CHECKING:
     from aiohttp.web_protocol import RequestHandler
@@ -113,9 +114,11 @@ class Door(asyncio.Protocol):
         self._transport = stream
         self.last = self._loop.time()
         peer = transport.get_extra_info("peername")
+        is_sealed = bool(transport.get_extra_info("sslcontext"))
         self._peer = Peer(
             peer[0] if isinstance(peer, tuple) else peer or "",
-            "https" if transport.get_extra_info("sslcontext") else "http",
+            "https" if is_sealed else "http",
+            by_reference=not is_sealed and type(transport).__module__.startswith("uvloop."),
         )
         tcp_keepalive(stream)
         self._doors.opened(self)
@@ -203,13 +206,27 @@ class Door(asyncio.Protocol):
             doors.answers += 1
             self._served = True
             if len(answer[3]) > _LARGE:
-                transport.writelines(answer)
+                self._write_large(transport, answer)
             else:
-                transport.write(b"".join(answer))
+                transport.write(b"".join(cast(tuple[bytes, ...], answer)))
             data = rest
             if self._paused:
                 self._rest = data
                 return
+
+    def _write_large(self, transport: asyncio.Transport, answer: Answer) -> None:
+        """Without a copy of the body; what the socket does not take now waits as a reference."""
+        *head, body = answer
+        if not isinstance(body, Sheet):
+            transport.writelines([*head, body])
+            return
+        transport.write(b"".join(head))
+        sent = 0
+        if not transport.get_write_buffer_size():  # nothing waits that the body would overtake
+            socket = transport.get_extra_info("socket")
+            sent = self._doors.hot.sheets.send(body, socket.fileno())
+        if sent < len(body):
+            transport.write(memoryview(body.body)[sent:])
 
     def _hand_over(self, data: bytes) -> None:
         """Everything from here on is aiohttp's, until it has answered it all."""

@@ -4,7 +4,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Final, NamedTuple, cast
+from typing import Final, NamedTuple, TypeAlias, cast
 
 from aiohttp.helpers import rfc822_formatted_time
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -13,6 +13,7 @@ from gate.access import Access
 from gate.admission import RecentIntakes
 from gate.door.permits import Permits
 from gate.door.reading import COMMON, Reading, Values
+from gate.door.sheets import LARGEST, POSSIBLE, Sheet, Sheets
 from gate.headers import ResponseHeaders
 from gate.intake import OWN, Reader, Target, target_of
 from gate.manner import Manner
@@ -44,14 +45,20 @@ _line: Final = cast(Callable[[type[Line], tuple[object, ...]], Line], tuple.__ne
 """As `Line` makes one, without a call of Python's."""
 
 
+Answer: TypeAlias = tuple[bytes, bytes, bytes, bytes | Sheet]
+"""A head in three parts, and the body."""
+
+
 class Peer:
     """The other end of a connection. Its last request is a good guess at its next one."""
 
-    __slots__ = ("address", "client", "common", "scheme")
+    __slots__ = ("address", "by_reference", "client", "common", "scheme")
 
-    def __init__(self, address: str, scheme: str) -> None:
+    def __init__(self, address: str, scheme: str, *, by_reference: bool = False) -> None:
         self.address = address
         self.scheme = scheme
+        self.by_reference = by_reference
+        """Whether what waits to be sent is no copy."""
         self.common: Values | None = None
         self.client: _Client | None = None
 
@@ -76,6 +83,7 @@ class HotReads:
         keepalive_timeout: float,
     ) -> None:
         self.keepalive_timeout = keepalive_timeout
+        self.sheets = Sheets()
         self._access = access
         self._seal = seal
         self._recent = recent
@@ -84,13 +92,13 @@ class HotReads:
         self._wall = wall
         self._reading = Reading()
         self._answers = _Answers(headers)
-        self._targets = _Targets(build, reader, self._answers.clear)
+        self._targets = _Targets(build, reader, self._forget)
         self._clients = _Clients(proxies, manner)
         self._cookie_name = seal.name.encode("ascii")
         self._permits = Permits()
         self._second, self._date = -1, b""
 
-    def answer(self, head: bytes, peer: "Peer") -> list[bytes] | None:
+    def answer(self, head: bytes, peer: "Peer") -> "Answer | None":
         """The bytes of the answer to the request `head`, already in the log; None where aiohttp
         has to answer, or where it is several."""
         begun = time.perf_counter()
@@ -118,12 +126,15 @@ class HotReads:
         answer = found.answers.get(client.codings) or self._prepare(found, client)
         if answer is None or (self._embeds and (condition or not found.entry.page)):
             return None  # not in memory, or it matters how the request was made
+        if answer.is_large and not peer.by_reference:
+            return None  # whoever reads slowly would hold a copy
         if is_session:
             self._recent.take(client.address, client.agent, found.target)
         if condition is None or not (
             condition == answer.tag or none_match(_text(condition), answer.etag)
         ):
-            status, body = 200, answer.body
+            status: int = 200
+            body: bytes | Sheet = answer.body
             before, after = answer.found or self._answers.found(answer)
         else:
             status, body = 304, b""
@@ -149,7 +160,12 @@ class HotReads:
             None,
         )
         self._log.note(_line(Line, line))
-        return [before, self._date, after, body]
+        return before, self._date, after, body
+
+    def _forget(self) -> None:
+        """The site is another one: answers hold files of the one before."""
+        self._answers.clear()
+        self.sheets.clear()
 
     def _decide(
         self, cookie: bytes | None, entry: Entry, wall: float
@@ -180,7 +196,7 @@ class HotReads:
         if variants is None or policy is None:
             return None
         variant = best(variants, client.codings)
-        if variant.body is None or len(variant.body) > SLICE:
+        if variant.body is None or len(variant.body) > (LARGEST if POSSIBLE else SLICE):
             return None
         answer = found.answers[client.codings] = self._answers.of(variant, policy)
         return answer
@@ -215,7 +231,7 @@ class _Targets:
         if build is not self._build or build.policies.edition != self._edition:
             self._build, self._edition = build, build.policies.edition
             self._known = {}
-            self._forget()  # answers hold the files of the build before
+            self._forget()
         return self._known.get(url) or self._look_up(url, build)
 
     def _look_up(self, url: bytes, build: Build) -> _Found | None:
@@ -289,14 +305,15 @@ class _Block(NamedTuple):
 class _Answer:
     """The heads of 200 and of 304, each made when it is first sent, and what they are made of."""
 
-    __slots__ = ("body", "etag", "found", "policy", "tag", "unchanged", "variant")
+    __slots__ = ("body", "etag", "found", "is_large", "policy", "tag", "unchanged", "variant")
 
     def __init__(self, variant: Variant, policy: PolicyHeaders, body: bytes) -> None:
         self.variant = variant
         self.policy = policy
         self.etag = variant.etag
         self.tag = self.etag.encode("ascii")  # as nearly all browsers state it
-        self.body = body
+        self.is_large = len(body) > SLICE
+        self.body: bytes | Sheet = Sheet(body) if self.is_large else body
         self.found: _Block | None = None
         self.unchanged: _Block | None = None
 
