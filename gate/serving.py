@@ -28,6 +28,9 @@ from gate.site.tree import TreeProblem
 SLICE = 256 * 1024
 """Bytes of a body that are handed over at a time, as aiohttp does it with files."""
 
+PIECE = 128 * 1024
+"""The same for a file that is read from disk, where whoever reads slowly holds some of them."""
+
 _NOT_IN_304 = ("Content-Type", "Content-Encoding", "Accept-Ranges")
 
 
@@ -173,7 +176,7 @@ class StreamedFile(web.FileResponse):
     """
 
     def __init__(self, path: Path, variant: Variant, span: Span | None, status: int) -> None:
-        super().__init__(path, status=status, headers=variant.headers)
+        super().__init__(path, PIECE, status=status, headers=variant.headers)
         self._variant = variant  # a held file stays open as long as it is sent
         self._seen = {"Range": f"bytes={span.first}-{span.last}"} if span else {}
 

@@ -121,8 +121,9 @@ _FORM = (
 
 
 async def idle(stage: Stage) -> Row:
-    """Ten thousand connections that asked once and stay; twice, as what the first crowd leaves
-    behind is room for the next."""
+    """Ten thousand connections that asked once and stay, and then as many others: with them the gate
+    may hold no more than with the first. What it holds in between says little, as the memory of a
+    crowd that left is room for the next, and more or less of it goes back to the system."""
     count = min(IDLE, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE)
     with stage.api() as (_, verify), stage.gate(verify, server__keepalive_timeout="600") as gate:
         crowd = await warm(stage, gate)
@@ -131,12 +132,12 @@ async def idle(stage: Stage) -> Row:
             async with _connected(gate.port, count, _HEALTHY):
                 each = (gate.memory - empty) / count
                 first = await _new_request(gate)
+                before = gate.memory
             await _left(gate)
-            before = gate.memory
             async with _connected(gate.port, count, _HEALTHY):
                 await asyncio.sleep(1)
+                after = gate.memory
             await _left(gate)
-            after = gate.memory
     broken = [] if each <= A_CONNECTION else ["memory of a connection"]
     return Row(
         f"{count:,} idle connections",
