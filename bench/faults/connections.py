@@ -121,9 +121,9 @@ _FORM = (
 
 
 async def idle(stage: Stage) -> Row:
-    """Ten thousand connections that asked once and stay, and then as many others: with them the gate
-    may hold no more than with the first. What it holds in between says little, as the memory of a
-    crowd that left is room for the next, and more or less of it goes back to the system."""
+    """Ten thousand connections that asked once and stay, and then as many others: with them the
+    gate may hold no more than with the first. What it holds in between says little, as the memory
+    of a crowd that left is room for the next, and more or less of it goes back to the system."""
     count = min(IDLE, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE)
     with stage.api() as (_, verify), stage.gate(verify, server__keepalive_timeout="600") as gate:
         crowd = await warm(stage, gate)
