@@ -12,7 +12,7 @@ MEMORY_MIB = 256
 
 _TOLD = {
     "micros": "processor time",
-    "busiest": "requests a second of the busiest process's time",
+    "capacity": "requests a second with a core for each",
     "p99_ms": "p99",
     "above_mib": "memory they cost",
     "first_s": "time to the first answer",
@@ -92,7 +92,7 @@ LIMITS = (
     Limit("hot page", "micros", 2.2, BARE),
     Limit("1 MB asset", "micros", 1.5, NGINX),
     Limit("first visit", "micros", 2.0, NGINX),
-    Limit("workers", "busiest", 1.8, ONE_WORKER, TWO_WORKERS, least=True),
+    Limit("workers", "capacity", 1.8, ONE_WORKER, TWO_WORKERS, least=True),
     Limit("idle connections", "above_mib", 30, unit=" MiB"),
     Limit("large site", "first_s", 2, unit=" s"),
     Limit("large site", "rss_mib", MEMORY_MIB + 80, unit=" MiB"),

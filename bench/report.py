@@ -35,7 +35,7 @@ def _short(figure: str, table: Table) -> str:
     short = {
         "micros": f"µs a {table.each}",
         "rate": f"{table.each}s/s",
-        "busiest": "by the busiest",
+        "capacity": "a core each",
     }
     return short.get(figure, FIGURES[figure].head)
 

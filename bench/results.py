@@ -27,7 +27,7 @@ class Figure:
 FIGURES = {
     "micros": Figure("µs of processor time a {each}", 1),
     "rate": Figure("{each}s a second", 0),
-    "busiest": Figure("{each}s a second of the busiest process's time", 0),
+    "capacity": Figure("{each}s a second with a core for each", 0),
     "first_s": Figure("seconds to the first answer", 2),
     "p50_ms": Figure("p50 ms", 2),
     "p99_ms": Figure("p99 ms", 2),

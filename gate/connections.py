@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from types import TracebackType
 from typing import cast
 
@@ -29,6 +30,9 @@ LINGER = 0.5
 """Seconds in which whoever is sent away can read why."""
 
 MOST_LINGERING = 64
+
+PLACES = 4096
+"""Addresses of which is remembered for whom they count."""
 
 RESERVED = 128
 """Descriptors for the log, the state, the verify API and what else may be open."""
@@ -85,6 +89,7 @@ class Connections:
         self._factory = factory
         self._signs = signs
         self._most = most(settings.connections)
+        self._place_of = lru_cache(maxsize=PLACES)(self._find_place)
         self._open: dict[asyncio.BaseTransport, _Connection] = {}
         self._places: Counter[str] = Counter()
         self._statistics = Statistics()
@@ -157,9 +162,10 @@ class Connections:
     def _place(self, transport: asyncio.Transport) -> str:
         """Whom a connection counts for; "" for a proxy, behind which everybody may be."""
         peer = transport.get_extra_info("peername")
-        if not isinstance(peer, tuple) or self._proxies.trusts(peer[0]):
-            return ""
-        return place_of(peer[0])
+        return self._place_of(peer[0]) if isinstance(peer, tuple) else ""
+
+    def _find_place(self, address: str) -> str:
+        return "" if self._proxies.trusts(address) else place_of(address)
 
     async def _look_again_and_again(self) -> None:
         while True:

@@ -42,6 +42,8 @@ def _door(family: int, kind: int, protocol: int, address: tuple[str | int, ...])
         door.setblocking(False)
         if os.name == "posix":
             door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # its connections have it from here: a client that vanished is noticed some day
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if family == socket.AF_INET6:
             door.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         door.bind(address)

@@ -301,7 +301,12 @@ async def listening(
     if doors is None:
         doors = await asyncio.to_thread(open_port, host, port, key=key)
     # aiohttp waits twice, for requests and for their connections, and for ever where told 0
-    runner = DoorRunner(app, handle_signals=False, shutdown_timeout=max(grace / 2, 0.01))
+    runner = DoorRunner(
+        app,
+        handle_signals=False,
+        shutdown_timeout=max(grace / 2, 0.01),
+        tcp_keepalive=False,  # the doors have seen to it
+    )
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(runner.cleanup)
         for door in doors:

@@ -10,7 +10,6 @@ import logging
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from aiohttp import web
-from aiohttp.tcp_helpers import tcp_keepalive
 
 from gate.connections import signs_of_aiohttp
 from gate.door.hot import Answer, HotReads, Peer
@@ -120,7 +119,6 @@ class Door(asyncio.Protocol):
             "https" if is_sealed else "http",
             by_reference=not is_sealed and type(transport).__module__.startswith("uvloop."),
         )
-        tcp_keepalive(stream)
         self._doors.opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
