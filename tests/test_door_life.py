@@ -9,9 +9,9 @@ from multidict import CIMultiDictProxy
 
 from gate.door.reading import COMMON, OTHER_DOOR, OWN
 from tests.conftest import MakeGate
+from tests.doors import CSS, get
 from tests.fakes import FakeClock
 from tests.raw import doors_of
-from tests.test_door import CSS, get
 
 
 async def test_a_client_that_reads_nothing_is_made_no_more_answers(make_gate: MakeGate) -> None:
