@@ -7,6 +7,7 @@ import os
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 import uvloop
@@ -171,6 +172,35 @@ def resident_mib() -> float:
     """Now, of this process."""
     fields = Path("/proc/self/status").read_text("ascii").split("VmRSS:")[1].split()
     return int(fields[0]) / 1024
+
+
+def test_nothing_is_sent_to_a_connection_that_broke_at_the_head() -> None:
+    """Its descriptor may be that of something else by then."""
+    answer = (b"HTTP/1.1 200 OK\r\n", b"", b"\r\n", Sheet(FILM))
+    with pytest.raises(AssertionError, match="socket"):
+        Door._write_large(cast(Door, None), cast(asyncio.Transport, _Breaking(False)), answer)
+    Door._write_large(cast(Door, None), cast(asyncio.Transport, _Breaking(True)), answer)
+
+
+class _Breaking:
+    """A transport whose client goes, or does not, when it is first written to."""
+
+    def __init__(self, breaks: bool) -> None:
+        self._breaks = breaks
+        self._written = 0
+
+    def write(self, data: bytes) -> None:
+        self._written += 1
+        assert self._written == 1
+
+    def is_closing(self) -> bool:
+        return self._breaks and self._written > 0
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def get_extra_info(self, name: str) -> None:
+        raise AssertionError(name)
 
 
 # The copies

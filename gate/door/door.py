@@ -219,6 +219,8 @@ class Door(asyncio.Protocol):
             transport.writelines([*head, body])
             return
         transport.write(b"".join(head))
+        if transport.is_closing():
+            return  # nobody is there, and its descriptor may soon be somebody else's
         sent = 0
         if not transport.get_write_buffer_size():  # nothing waits that the body would overtake
             socket = transport.get_extra_info("socket")
