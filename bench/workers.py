@@ -51,11 +51,10 @@ def _sample(contender: Contender, seconds: int) -> Sample:
     after = [cpu_seconds(pid) for pid in server.processes]
     contender.answered += load.requests
     spent = [end - start for start, end in zip(before, after, strict=True)]
+    workers = max(1, len(spent) - 1)  # one of several processes minds the others
     return {
         "micros": sum(spent) / load.requests * 1e6,
         "rate": load.requests / load.seconds,
-        "capacity": load.requests
-        / sum(spent)
-        * max(1, len(spent) - 1),  # one of several minds them
+        "capacity": load.requests / sum(spent) * workers,
         "rss_mib": server.resident / MIB,
     }

@@ -206,7 +206,7 @@ class Door(asyncio.Protocol):
             if len(answer[3]) > _LARGE:
                 self._write_large(transport, answer)
             else:
-                transport.write(b"".join(cast(tuple[bytes, ...], answer)))
+                transport.write(b"".join(answer))  # type: ignore[arg-type]  # a small one is bytes
             data = rest
             if self._paused:
                 self._rest = data
