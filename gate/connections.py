@@ -58,6 +58,8 @@ class _Connection:
     unread: int = 0
     """Bytes of answers that the client has not taken."""
     stuck_since: float = 0.0
+    late: bool = False
+    """Whether the last look found that it takes too long."""
 
 
 @dataclass(slots=True)
@@ -173,15 +175,21 @@ class Connections:
             self.look(asyncio.get_running_loop().time())
 
     def look(self, now: float) -> None:
-        """End what takes too long at a moment of the loop's clock."""
+        """End what takes too long at a moment of the loop's clock, and did so at the look before:
+        after a standstill of the process, what came meanwhile is still to be read."""
         self._forget_closed()
         for each in self._open.values():
-            if not each.asked and not self._asked(each, now):
-                self._statistics.slow_headers += 1
-                each.transport.abort()
-            elif self._is_stuck(each, now):
-                self._statistics.slow_readers += 1
-                each.transport.abort()
+            is_slow = not each.asked and not self._asked(each, now)
+            was_late, each.late = each.late, is_slow or self._is_stuck(each, now)
+            if was_late and each.late:
+                self._end_late(each, is_slow=is_slow)
+
+    def _end_late(self, each: _Connection, *, is_slow: bool) -> None:
+        if is_slow:
+            self._statistics.slow_headers += 1
+        else:
+            self._statistics.slow_readers += 1
+        each.transport.abort()
 
     def _asked(self, each: _Connection, now: float) -> bool:
         """Whether the first request came, or may still come."""

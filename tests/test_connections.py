@@ -21,7 +21,7 @@ from gate.serving import SLICE
 from tests.conftest import Gate, MakeGate
 from tests.fakes import FakeApi
 from tests.processes import PATIENCE, gate_process, write_config
-from tests.raw import server_of
+from tests.raw import server_of, until
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 LAST = GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
@@ -47,9 +47,10 @@ class Served:
         figures = self.connections.statistics()
         return figures.refused, figures.slow_headers, figures.slow_readers
 
-    def look_after(self, seconds: float) -> None:
+    def look_after(self, seconds: float, looks: int = 2) -> None:
         self._later += seconds
-        self.connections.look(asyncio.get_running_loop().time() + self._later)
+        for _ in range(looks):
+            self.connections.look(asyncio.get_running_loop().time() + self._later)
 
     async def connect(self, sent: bytes = b"") -> "Client":
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=65536)
@@ -141,6 +142,27 @@ async def test_whoever_does_not_ask_in_time_is_let_go(sent: bytes) -> None:
         assert await client.is_ended()
         other.writer.write(GET)
         assert (await other.answer()).startswith(b"HTTP/1.1 200"), "it has asked before"
+
+
+async def test_after_a_standstill_what_came_meanwhile_is_read_first() -> None:
+    async with serving(header_timeout=10.0) as served:
+        client = await served.connect(GET)
+        await until(lambda: served.connections.statistics().open == 1)
+        served.look_after(60, looks=1)  # its request was not read yet
+        assert (await client.answer()).startswith(b"HTTP/1.1 200")
+        served.look_after(60)
+        assert served.told == (0, 0, 0)
+
+
+async def test_after_a_standstill_whoever_read_meanwhile_is_no_slow_reader() -> None:
+    async with serving(send_timeout=30.0) as served:
+        client = await served.connect(b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
+        await client.reader.readuntil(b"\r\n\r\n")
+        served.look_after(1)
+        served.look_after(60, looks=1)
+        await client.reader.readexactly(len(BODY))
+        served.look_after(1)
+        assert served.told == (0, 0, 0)
 
 
 async def test_whoever_does_not_read_is_let_go_and_whoever_reads_slowly_is_not() -> None:

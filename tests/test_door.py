@@ -162,6 +162,22 @@ async def test_an_idle_connection_is_cut_off_after_its_time(pair: Pair) -> None:
     await until(lambda: not server_of(pair.fast).connections)
 
 
+async def test_a_request_that_came_during_a_standstill_is_answered(pair: Pair) -> None:
+    doors = doors_of(pair.fast)
+    await until(lambda: not doors.connections)
+    asking = get("/").replace("@@COOKIE@@", pair.cookies[0]).encode()
+    reader, writer = await asyncio.open_connection(pair.fast.host, pair.fast.port)
+    writer.write(asking)
+    await until(lambda: len(doors.connections) == 1)
+    (door,) = doors.connections
+    assert not door.was_asked, "its request was not read yet"
+    door.last -= 60
+    doors._watch()
+    async with asyncio.timeout(PATIENCE):
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+    writer.close()
+
+
 async def test_half_closed_and_lost_connections_leave_nothing_behind(pair: Pair) -> None:
     data = get("/").replace("@@COOKIE@@", pair.cookies[0]).encode()
     for end in ("half", "abort", "half request"):

@@ -25,8 +25,15 @@ CASES = probes()
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def gate(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gate]:
-    short = {"keepalive_timeout": 0.3, "header_timeout": 0.3}  # seconds until a socket is given up
-    async with lasting_gate(tmp_path_factory.mktemp("hostile"), server=short) as (running, _):
+    async with lasting_gate(tmp_path_factory.mktemp("hostile")) as (running, _):
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def hasty(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gate]:
+    """One that gives up unfinished requests soon."""
+    short = {"keepalive_timeout": 0.3, "header_timeout": 0.3}
+    async with lasting_gate(tmp_path_factory.mktemp("hasty"), server=short) as (running, _):
         yield running
 
 
@@ -130,21 +137,23 @@ def to_the_form(gate: Gate, step: bytes) -> bytes:
 
 @pytest.mark.parametrize("name", CASES)
 async def test_no_request_breaks_the_gate_hangs_it_or_is_answered_twice(
-    gate: Gate, name: str
+    hasty: Gate, name: str
 ) -> None:
     async def one(case: str, sent: Sequence[bytes]) -> None:
-        got = await exchange(gate, *sent)
+        got = await exchange(hasty, *sent)
         found = statuses(got)
         assert len(found) <= len(sent), case
         assert set(found) <= {400, 401, 403, 405, 413, 414, 415, 417, 431}, case
         assert b"HTTP/1.1 101" not in got, case
 
-    cases = {case: [addressed(gate, step) for step in steps] for case, steps in CASES[name].items()}
+    cases = {
+        case: [addressed(hasty, step) for step in steps] for case, steps in CASES[name].items()
+    }
     await asyncio.gather(
         *(one(case, steps) for case, steps in cases.items()),
-        *(one(case, [to_the_form(gate, step) for step in steps]) for case, steps in cases.items()),
+        *(one(case, [to_the_form(hasty, step) for step in steps]) for case, steps in cases.items()),
     )
-    assert parse(await exchange(gate, b"GET /-/healthz HTTP/1.0\r\n\r\n")).status == 200
+    assert parse(await exchange(hasty, b"GET /-/healthz HTTP/1.0\r\n\r\n")).status == 200
 
 
 MUST_REFUSE = (
@@ -158,9 +167,9 @@ MUST_REFUSE = (
 
 @pytest.mark.parametrize("case", MUST_REFUSE)
 async def test_what_two_servers_could_read_differently_is_refused_and_the_connection_closed(
-    gate: Gate, case: str
+    hasty: Gate, case: str
 ) -> None:
     first, *_ = CASES["our own"][case]
-    got = await exchange(gate, addressed(gate, first) + b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    got = await exchange(hasty, addressed(hasty, first) + b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     assert statuses(got)[0] in (400, 414, 431)
     assert len(statuses(got)) == 1

@@ -40,6 +40,7 @@ class Doors:
         """Hot reads answered."""
         self._keepalive = hot.keepalive_timeout
         self._open: set[Door] = set()
+        self._silent: set[Door] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     def __call__(self) -> "Door":
@@ -73,13 +74,14 @@ class Doors:
             door.close_if_idle()
 
     def _watch(self) -> None:
-        """One timer for all: who was silent too long is cut off."""
+        """One timer for all: who was silent too long at two looks is cut off. At the first one
+        after a standstill of the process, a request may lie in the socket unread."""
         loop = asyncio.get_running_loop()
         self._timer = None
         limit = loop.time() - self._keepalive
-        for door in self.connections:
-            if door.last < limit:
-                door.close_if_idle()
+        before, self._silent = self._silent, {door for door in self._open if door.last < limit}
+        for door in self._silent & before:
+            door.close_if_idle()
         if self._open:
             pause = min(_LOOK_SECONDS, self._keepalive)
             self._timer = loop.call_later(pause, self._watch)
