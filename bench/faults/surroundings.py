@@ -13,7 +13,8 @@ from bench import load
 from bench.faults.crowd import Crowd, Stranger, new_token, sign_in
 from bench.faults.trial import Gate, Process, Row, Stage, script_of, until, warm
 from bench.faults.wire import BROKEN, ask_once
-from bench.servers import BenchProblem
+from bench.servers import BenchProblem, python
+from bench.wrong_clock import set_offset
 from tests.redis_server import PROGRAM, RedisServer
 
 FLOODS = 60
@@ -24,7 +25,6 @@ WAITING = 12 << 20
 """Bytes by which the gate may grow by lines that nobody takes: 8 MiB wait at most."""
 
 HOUR, DAY = 3600, 86_400
-FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 
 PROBE, BACK = 5.0, 2.0
 """Seconds between two probes of a verify API that failed, at most, and for what follows."""
@@ -72,19 +72,10 @@ async def _log(stage: Stage, fault: str, shell: str) -> Row:
 
 async def clock(stage: Stage) -> Row:
     """The wall clock goes an hour back, and right again; a day forward, and right again."""
-    if FAKETIME is None:
-        raise BenchProblem("faketime is needed: apt-get install faketime")
     file = stage.folder / "clock"
-    _set(file, 0)
-    faked = {
-        "LD_PRELOAD": str(FAKETIME),
-        "FAKETIME_TIMESTAMP_FILE": str(file),
-        "FAKETIME_NO_CACHE": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        "NO_FAKE_STAT": "1",
-    }
-    before_it = ["env", *(f"{name}={value}" for name, value in faked.items())]
-    with stage.api() as (_, verify), stage.gate(verify, before=before_it) as gate:
+    set_offset(file, 0)
+    program = python("bench.wrong_clock", str(file))
+    with stage.api() as (_, verify), stage.gate(verify, program=program) as gate:
         crowd = await warm(stage, gate)
         before = gate.memory
         await _while(crowd, file, -HOUR)
@@ -94,8 +85,7 @@ async def clock(stage: Stage) -> Row:
         await _while(crowd, file, 0)
         ended = [Stranger("a session of yesterday", cookie=each) for each in crowd.cookies]
         readers, crowd.strangers = crowd.cookies, crowd.strangers + ended
-        _set(file, DAY)
-        await asyncio.sleep(0.1)
+        set_offset(file, DAY)
         crowd.cookies = [await sign_in(gate.port, new_token()) for _ in readers]
         await _while(crowd, file, DAY)
         crowd.cookies, crowd.strangers = readers, crowd.strangers[: -len(ended)]
@@ -111,14 +101,8 @@ async def clock(stage: Stage) -> Row:
     )
 
 
-def _set(file: Path, offset: int) -> None:
-    fresh = file.with_suffix(".new")
-    fresh.write_text(f"{offset:+d}\n")
-    fresh.replace(file)
-
-
 async def _while(crowd: Crowd, file: Path, offset: int, seconds: float = 2.0) -> None:
-    _set(file, offset)
+    set_offset(file, offset)
     async with crowd.busy():
         await asyncio.sleep(seconds)
 
