@@ -4,64 +4,37 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 from aiohttp.typedefs import Handler, Middleware
 
-from gate.access import Access, Tier, Verifier
-from gate.admission import Admission, RecentIntakes
-from gate.answers import Answers
-from gate.brand import open_brand
-from gate.cache import VerdictCache
 from gate.clocks import CLOCKS, Clocks
-from gate.config.settings import Settings, SiteSettings
-from gate.cookieless import PathSessions
+from gate.config.settings import Settings
 from gate.door.hot import HotReads
 from gate.embed import ShellHandlers, embed_script, shell_script
 from gate.entrance import Entrance
 from gate.forms import MAX_FORM_BYTES
 from gate.forward_auth import ForwardAuth
 from gate.handlers import SessionHandlers, StatusHandlers
-from gate.headers import ResponseHeaders, frame_ancestors
-from gate.intake import AllowedOrigins, Reader, origin_of
 from gate.limits import FailureLimits
-from gate.manner import Manner
 from gate.middleware import Guard
 from gate.monitoring import MetricsHandler
 from gate.observe.access_log import AccessLog, Output
-from gate.observe.verifications import Verifications
 from gate.operations import RevokeHandler
-from gate.pages import Pages
-from gate.proxies import Proxies
+from gate.parts import Parts, State, make_parts, open_site
 from gate.readiness import Readiness
-from gate.session import SessionSeal
 from gate.sign_in.neighbours import ALONE, Neighbours
-from gate.sign_in.surroundings import Surroundings
 from gate.sign_in.wiring import SignIn
 from gate.site.current import CurrentSite
-from gate.site.index import Site, always, read_site
-from gate.site.policy import SitePolicy
-from gate.site.record import SiteRecord
 from gate.site.watch import Meet, Watcher, alone
 from gate.state.journal import JournalProblem
-from gate.state.keys import Keys
 from gate.state.revocations import UNWRITTEN, Revocations
-from gate.verify.api import ApiVerifier
-from gate.verify.jose.verifier import JwtVerifier
-from gate.verify.presets import fingerprint, make_verifier
 from gate.watching import Watch, Watched
 
-if TYPE_CHECKING:
-    from gate.observe.spans import Spans
-    from gate.shared.tier import SharedTier
-
 log = logging.getLogger(__name__)
-
-MIB = 1024 * 1024
 
 TIDY_SECONDS = 600
 """Between looks for revocations that have run out."""
@@ -69,6 +42,11 @@ TIDY_SECONDS = 600
 WRITE_SECONDS = 5
 """Between attempts to write what could not be written to `state_dir`."""
 
+
+Routes = dict[str, tuple[tuple[str, ...], Handler]]
+"""Methods and handler by path."""
+
+READ = ("GET", "HEAD")
 
 ROUTES = web.AppKey("routes", dict[str, tuple[str, ...]])
 """The gate's own routes with their methods: all of them public, each closed by its own rule."""
@@ -80,46 +58,10 @@ HOT = web.AppKey("hot", HotReads)
 
 METRICS = web.AppKey("metrics", MetricsHandler)
 """For the port of `[metrics]`."""
+
 SITE = web.AppKey("site", CurrentSite)
 LIMITS = web.AppKey("limits", FailureLimits)
 WATCHER = web.AppKey("watcher", Watcher)
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """What a start opened: it outlives requests, and some of it the process."""
-
-    site: Site
-    keys: Keys
-    revocations: Revocations
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """The collaborators that routes and corridor share."""
-
-    current: CurrentSite
-    record: SiteRecord
-    seal: SessionSeal
-    cache: VerdictCache
-    access: Access
-    admission: Admission
-    verifier: ApiVerifier | JwtVerifier
-    verifications: Verifications
-    spans: "Spans | None"
-    shared: "SharedTier | None"
-    reader: Reader
-    origins: AllowedOrigins
-    pages: Pages
-    answers: Answers
-    recent: RecentIntakes
-    paths: PathSessions
-    proxies: Proxies
-    manner: Manner
-    headers: ResponseHeaders
-    sign_in: SignIn
-    readiness: Readiness
-    limits: FailureLimits
 
 
 def make_app(
@@ -137,18 +79,18 @@ def make_app(
     are they. Starting the application opens the connections to the verify API, ending it closes
     them.
     """
-    parts = _parts(settings, state, clocks, neighbours)
+    parts = make_parts(settings, state, clocks, neighbours)
     watch = _watch(settings, state, parts, output, clocks)
     own = {**_own_routes(settings, state, parts, clocks), **watch.routes()}
     places = dict.fromkeys(("", settings.server.prefix))
     routes = {at + path: methods for at in places for path, (methods, _) in own.items()}
     app = web.Application(
-        middlewares=_corridor(settings, state, parts, routes),
+        middlewares=_corridor(settings, parts, routes),
         client_max_size=MAX_FORM_BYTES,
         handler_args=_server_arguments(settings, watch.access_log.logger_class()),
     )
     app[READINESS] = parts.readiness
-    app[SITE] = parts.current
+    app[SITE] = parts.around.current
     app[ROUTES] = routes
     app[METRICS] = watch.metrics
     for at in places:
@@ -167,99 +109,9 @@ def make_app(
     return app
 
 
-def _parts(settings: Settings, state: State, clocks: Clocks, neighbours: Neighbours) -> Parts:
-    prefix = settings.server.prefix
-    pages = Pages(open_brand(settings.brand), settings.frame, prefix)
-    answers = Answers(pages, prefix=prefix)
-    readiness = Readiness()
-    seal = SessionSeal(settings.session, state.keys.derive("cookie"), clocks.wall)
-    cache = _cache(settings, clocks)
-    shared = _shared(settings, state, cache, readiness, clocks)
-    verifier = make_verifier(
-        settings.verify,
-        settings.introspection,
-        settings.jwt,
-        session_expires=settings.session.expires,
-        clock=clocks.monotonic,
-        wall=clocks.wall,
-    )
-    spans = _spans(settings)
-    verifications = Verifications(verifier, spans)
-    access = _access(settings, state, seal, cache, verifications, shared, clocks)
-    limits = FailureLimits(settings.limits, clocks.monotonic)
-    current = CurrentSite(state.site, site_policy(settings))
-    around = Surroundings(
-        current=current,
-        access=access,
-        admission=Admission(access, seal, answers, limits),
-        seal=seal,
-        reader=Reader(settings.intake),
-        origins=AllowedOrigins(settings.frame.allowed_origins, settings.server.public_url),
-        answers=answers,
-        recent=RecentIntakes(clocks.monotonic, prefix=prefix),
-        patience=settings.server.header_timeout,
-    )
-    flow_keys = state.keys.derive("flow")
-    return Parts(
-        current=current,
-        record=SiteRecord(state.site, clocks.wall),
-        seal=seal,
-        cache=cache,
-        access=access,
-        admission=around.admission,
-        verifier=verifier,
-        verifications=verifications,
-        spans=spans,
-        shared=shared,
-        reader=around.reader,
-        origins=around.origins,
-        pages=pages,
-        answers=around.answers,
-        recent=around.recent,
-        sign_in=SignIn(
-            settings.sign_in,
-            keys=flow_keys,
-            brand=pages.brand,
-            around=around,
-            limits=limits,
-            clocks=clocks,
-            neighbours=neighbours,
-        ),
-        paths=PathSessions(
-            state.keys.derive("prefix"), clocks.wall, enabled=settings.frame.cookieless
-        ),
-        proxies=Proxies(
-            settings.server.trusted_proxies,
-            on_socket=settings.server.socket is not None or bool(neighbours.places),
-        ),
-        manner=Manner(framed_only=settings.frame.only),
-        headers=ResponseHeaders(settings.server, settings.frame),
-        readiness=readiness,
-        limits=limits,
-    )
-
-
-def open_site(
-    settings: SiteSettings,
-    like: Site | None = None,
-    go_on: Callable[[], bool] = lambda: True,
-    at_once: Callable[[int], bool] = always,
-) -> Site:
-    """Read the site. Raises `TreeProblem`; `like` is the reading before, it stops where `go_on`
-    says no, and files of a size that `at_once` says no to are made later."""
-    return read_site(
-        settings.root,
-        public=settings.public,
-        memory_bytes=settings.memory_mib * MIB,
-        like=like,
-        go_on=go_on,
-        at_once=at_once,
-    )
-
-
 def _watcher(settings: Settings, parts: Parts, clocks: Clocks, meet: Meet) -> Watcher:
     return Watcher(
-        parts.current,
+        parts.around.current,
         settings.site.root,
         partial(open_site, settings.site),
         parts.readiness,
@@ -271,74 +123,81 @@ def _watcher(settings: Settings, parts: Parts, clocks: Clocks, meet: Meet) -> Wa
     )
 
 
-def site_policy(settings: Settings) -> SitePolicy:
-    """What the settings say about the content security policies of the site."""
-    ancestors = frame_ancestors(settings.frame)
-    return SitePolicy(settings.site, ancestors, origin_of(settings.server.public_url) or "")
+def _own_routes(settings: Settings, state: State, parts: Parts, clocks: Clocks) -> Routes:
+    """Everything under /-/."""
+    status = StatusHandlers(parts.pages, parts.readiness)
+    return {
+        **_session_routes(settings, state, parts),
+        **_frame_routes(parts, clocks),
+        **_operators_routes(settings, state, parts),
+        **parts.sign_in.routes,
+        "/-/healthz": (READ, status.healthz),
+        "/-/readyz": (READ, status.readyz),
+        "/-/gate.css": (READ, status.stylesheet),
+        "/-/logo": (READ, status.logo),
+        "/-/page.js": (READ, status.script),
+    }
 
 
-def _own_routes(
-    settings: Settings, state: State, parts: Parts, clocks: Clocks
-) -> dict[str, tuple[tuple[str, ...], Handler]]:
-    """Everything under /-/: path, methods, handler."""
+def _session_routes(settings: Settings, state: State, parts: Parts) -> Routes:
+    around = parts.around
     handle = SessionHandlers(
-        current=parts.current,
-        admission=parts.admission,
+        current=around.current,
+        admission=around.admission,
         revocations=state.revocations,
-        reader=parts.reader,
-        origins=parts.origins,
-        answers=parts.answers,
-        recent=parts.recent,
+        reader=around.reader,
+        origins=around.origins,
+        answers=around.answers,
+        recent=around.recent,
         readiness=parts.readiness,
         paths=parts.paths,
-        patience=settings.server.header_timeout,
+        patience=around.patience,
         prefix=settings.server.prefix,
     )
-    status = StatusHandlers(parts.pages, parts.readiness)
+    own: Routes = {
+        "/-/sign-out": ((*READ, "POST"), _sign_out(handle, parts.sign_in)),
+        "/-/signed-out": (READ, handle.signed_out),
+    }
+    if settings.intake.form:
+        own["/-/session"] = (("POST",), handle.intake)
+    return own
+
+
+def _frame_routes(parts: Parts, clocks: Clocks) -> Routes:
+    around = parts.around
     shell = ShellHandlers(
         pages=parts.pages,
-        access=parts.access,
-        admission=parts.admission,
-        seal=parts.seal,
+        access=around.access,
+        admission=around.admission,
+        seal=around.seal,
         paths=parts.paths,
-        origins=parts.origins,
-        answers=parts.answers,
+        origins=around.origins,
+        answers=around.answers,
         clocks=clocks,
-        patience=settings.server.header_timeout,
+        patience=around.patience,
     )
-    forward_auth = ForwardAuth(
-        access=parts.access,
-        admission=parts.admission,
-        seal=parts.seal,
-        reader=parts.reader,
-        answers=parts.answers,
-    )
-    own: dict[str, tuple[tuple[str, ...], Handler]] = {
-        "/-/session": (("POST",), handle.intake),
-        "/-/sign-out": (("GET", "HEAD", "POST"), _sign_out(handle, parts.sign_in)),
-        "/-/signed-out": (("GET", "HEAD"), handle.signed_out),
-        "/-/healthz": (("GET", "HEAD"), status.healthz),
-        "/-/readyz": (("GET", "HEAD"), status.readyz),
-        "/-/auth": (("GET", "HEAD"), forward_auth.handle),
-        "/-/gate.css": (("GET", "HEAD"), status.stylesheet),
-        "/-/logo": (("GET", "HEAD"), status.logo),
-        "/-/page.js": (("GET", "HEAD"), status.script),
-        "/-/embed.js": (("GET", "HEAD"), embed_script().handle),
-        "/-/frame.js": (("GET", "HEAD"), shell_script().handle),
-        "/-/frame": (("GET", "HEAD"), shell.shell),
+    return {
+        "/-/embed.js": (READ, embed_script().handle),
+        "/-/frame.js": (READ, shell_script().handle),
+        "/-/frame": (READ, shell.shell),
         "/-/frame/session": (("GET",), shell.session),
         "/-/frame/prefix": (("POST",), shell.prefix),
-        **parts.sign_in.routes,
     }
-    if not settings.intake.form:
-        del own["/-/session"]
+
+
+def _operators_routes(settings: Settings, state: State, parts: Parts) -> Routes:
+    around = parts.around
+    forward_auth = ForwardAuth(
+        access=around.access,
+        admission=around.admission,
+        seal=around.seal,
+        reader=around.reader,
+        answers=around.answers,
+    )
+    own: Routes = {"/-/auth": (READ, forward_auth.handle)}
     if secret := settings.revoke.secret.get_secret_value():
         revoke = RevokeHandler(
-            secret,
-            state.revocations,
-            parts.answers,
-            parts.readiness,
-            settings.server.header_timeout,
+            secret, state.revocations, around.answers, parts.readiness, around.patience
         )
         own["/-/revoke"] = (("POST",), revoke.handle)
     return own
@@ -356,53 +215,44 @@ def _sign_out(handle: SessionHandlers, sign_in: SignIn) -> Handler:
 
 
 def _watch(settings: Settings, state: State, parts: Parts, output: Output, clocks: Clocks) -> Watch:
+    deciding = parts.deciding
     rooms = Watched(
-        verifications=parts.verifications,
-        breaker=parts.verifier.breaker,
-        cache=parts.cache,
-        shared=parts.shared,
+        verifications=deciding.verifications,
+        breaker=deciding.verifier.breaker,
+        cache=deciding.cache,
+        shared=deciding.shared,
         sign_ins=parts.sign_in.statistics,
-        seal=parts.seal,
+        seal=parts.around.seal,
         revocations=state.revocations,
         record=parts.record,
         readiness=parts.readiness,
     )
-    secret = state.keys.newest("log")
-    return Watch(settings, rooms, output=output, secret=secret, spans=parts.spans, clocks=clocks)
-
-
-def _spans(settings: Settings) -> "Spans | None":
-    if not settings.tracing.enabled:
-        return None
-    from gate.observe.spans import Spans  # its library is an extra
-
-    return Spans()
+    secret, spans = state.keys.newest("log"), deciding.spans
+    return Watch(settings, rooms, output=output, secret=secret, spans=spans, clocks=clocks)
 
 
 def _corridor(
-    settings: Settings,
-    state: State,
-    parts: Parts,
-    routes: dict[str, tuple[str, ...]],
+    settings: Settings, parts: Parts, routes: dict[str, tuple[str, ...]]
 ) -> list[Middleware]:
     """The layers that every request walks, outermost first."""
+    around, spans = parts.around, parts.deciding.spans
     guard = Guard(
         routes=routes,
-        current=parts.current,
-        access=parts.access,
-        admission=parts.admission,
-        seal=parts.seal,
-        reader=parts.reader,
-        origins=parts.origins,
-        answers=parts.answers,
-        recent=parts.recent,
+        current=around.current,
+        access=around.access,
+        admission=around.admission,
+        seal=around.seal,
+        reader=around.reader,
+        origins=around.origins,
+        answers=around.answers,
+        recent=around.recent,
         paths=parts.paths,
         manner=parts.manner,
         sign_in=parts.sign_in,
     )
-    keeps = None if parts.spans is None else parts.spans.keeps
+    keeps = None if spans is None else spans.keeps
     prefix = settings.server.prefix
-    return [Entrance(parts.answers, parts.proxies, guard, keeps, prefix=prefix).walk]
+    return [Entrance(around.answers, parts.proxies, guard, keeps, prefix=prefix).walk]
 
 
 def _has_fast_door(settings: Settings) -> bool:
@@ -415,74 +265,19 @@ def _hot_reads(
     parts: Parts, log: AccessLog, wall: Callable[[], float], keepalive_timeout: float
 ) -> HotReads:
     """The fast door's share: the same rooms as the corridor's."""
-    current = parts.current
+    around = parts.around
     return HotReads(
-        build=lambda: current.build,
+        build=lambda: around.current.build,
         wall=wall,
-        access=parts.access,
-        seal=parts.seal,
-        reader=parts.reader,
+        access=around.access,
+        seal=around.seal,
+        reader=around.reader,
         proxies=parts.proxies,
         manner=parts.manner,
-        recent=parts.recent,
+        recent=around.recent,
         headers=parts.headers,
         log=log,
         keepalive_timeout=keepalive_timeout,
-    )
-
-
-def _cache(settings: Settings, clocks: Clocks) -> VerdictCache:
-    return VerdictCache(
-        ttl=settings.cache.ttl,
-        negative_ttl=settings.cache.negative_ttl,
-        max_entries=settings.cache.max_entries,
-        refresh_ahead=settings.cache.refresh_ahead,
-        stale_if_error=settings.cache.stale_if_error,
-        clock=clocks.monotonic,
-        wall=clocks.wall,
-    )
-
-
-def _shared(
-    settings: Settings, state: State, cache: VerdictCache, readiness: Readiness, clocks: Clocks
-) -> "SharedTier | None":
-    if not settings.cache.shared_url:
-        return None
-    from gate.shared.tier import SharedTier  # its library is an extra
-
-    tier = SharedTier(
-        settings.cache.shared_url,
-        keys=state.keys.derive("shared"),
-        ttl=settings.cache.ttl,
-        refresh_ahead=settings.cache.refresh_ahead,
-        revocations=state.revocations,
-        clear=cache.clear,
-        readiness=readiness,
-        wall=clocks.wall,
-    )
-    state.revocations.announcer = tier
-    return tier
-
-
-def _access(
-    settings: Settings,
-    state: State,
-    seal: SessionSeal,
-    cache: VerdictCache,
-    verifier: Verifier,
-    shared: Tier | None,
-    clocks: Clocks,
-) -> Access:
-    return Access(
-        seal=seal,
-        cache=cache,
-        verifier=verifier,
-        revocations=state.revocations,
-        secret=state.keys.newest("verdict"),
-        fingerprint=fingerprint(settings.verify, settings.introspection, settings.jwt),
-        recheck=settings.session.recheck,
-        clocks=clocks,
-        shared=shared,
     )
 
 
@@ -506,17 +301,18 @@ async def _lifetime(
     more: list[Callable[[], Coroutine[Any, Any, None]]],
     app: web.Application,
 ) -> AsyncIterator[None]:
+    deciding = parts.deciding
     async with AsyncExitStack() as stack:
         stack.callback(revocations.close)
         stack.callback(watch.access_log.flush)
-        if parts.spans is not None:
-            await stack.enter_async_context(parts.spans)
+        if deciding.spans is not None:
+            await stack.enter_async_context(deciding.spans)
         await stack.enter_async_context(watch.monitor)
-        await stack.enter_async_context(parts.verifier)
+        await stack.enter_async_context(deciding.verifier)
         await stack.enter_async_context(parts.sign_in.running())
-        if parts.shared is not None:
-            await stack.enter_async_context(parts.shared)
-        await stack.enter_async_context(parts.current)
+        if deciding.shared is not None:
+            await stack.enter_async_context(deciding.shared)
+        await stack.enter_async_context(parts.around.current)
         works = [_tidy(revocations), _write(revocations, parts.readiness)]
         for work in [*works, *(each() for each in more)]:
             stack.callback(asyncio.create_task(work).cancel)

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from gate.app import METRICS, READINESS, make_app, open_site
+from gate.app import METRICS, READINESS, make_app
 from gate.certificates import Certificates
 from gate.config.settings import MetricsSettings, ServerSettings, Settings
 from gate.config.spelling import is_loopback
@@ -30,6 +30,7 @@ from gate.monitoring import metrics_app
 from gate.observe.level import LevelSwitch
 from gate.observe.snapshots import Snapshots
 from gate.observe.writer import LineWriter, lines_to_standard_output, logging_to_standard_error
+from gate.parts import open_site
 from gate.proxies import Proxies
 from gate.reload import Reloader
 from gate.runner import DoorRunner

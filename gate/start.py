@@ -5,10 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from gate.app import State, open_site
 from gate.brand import BrandProblem, open_brand
 from gate.certificates import load
 from gate.config.settings import ServerSettings, Settings
+from gate.parts import State, open_site
 from gate.site.haste import Haste
 from gate.site.tree import TreeProblem
 from gate.state.journal import Journal, JournalProblem

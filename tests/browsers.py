@@ -31,10 +31,11 @@ import pytest
 from aiohttp import web
 from playwright.sync_api import BrowserContext, Frame, Page, Playwright, expect
 
-from gate.app import State, make_app
+from gate.app import make_app
 from gate.clocks import Clocks
 from gate.config.settings import Settings
 from gate.demo.portal import make_portal
+from gate.parts import State
 from gate.site.index import read_site
 from gate.state.journal import Journal
 from gate.state.keys import Keys

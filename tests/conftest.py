@@ -23,10 +23,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from gate.app import State, make_app
+from gate.app import make_app
 from gate.clocks import Clocks
 from gate.config.settings import Settings
 from gate.pages import Pages
+from gate.parts import State
 from gate.runner import DoorRunner
 from gate.sign_in.neighbours import ALONE, Neighbours
 from gate.site.index import read_site
@@ -181,7 +182,7 @@ async def running_gate(
     lines = Lines()
     with pytest.MonkeyPatch.context() as patch:
         # these two are nearly all of a start, and are the same every time
-        patch.setattr("gate.app.Pages", _PAGES)
+        patch.setattr("gate.parts.Pages", _PAGES)
         patch.setenv("SSL_CERT_FILE", os.devnull)
         # a start may read files; only what serves requests may not
         app = await asyncio.to_thread(_make, settings, Keys(keys), lines, clock, neighbours)

@@ -61,7 +61,7 @@ FLOORS = [
     ["sign_in.wanted"],
     ["sign_in.pages", "sign_in.surroundings", "sign_in.offers", "sign_in.events"],
     ["sign_in.handlers", "sign_in.wiring"],
-    ["app", "runner"],
+    ["parts", "app", "runner"],
     ["certificates", "doors", "workers"],
     ["start", "reload", "server", "health", "demo.start"],
     ["check", "check.report", "check.mask", "check.ear", "check.causes", "check.facts"],

@@ -21,11 +21,12 @@ from aiohttp import web
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 
-from gate.app import State, make_app
+from gate.app import make_app
 from gate.clocks import Clocks
 from gate.config.settings import Settings
 from gate.demo.phone import CLIENT
 from gate.demo.portal import make_portal
+from gate.parts import State
 from gate.site.index import read_site
 from gate.state.journal import Journal
 from gate.state.keys import Keys

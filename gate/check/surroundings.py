@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from gate.app import MIB, site_policy
 from gate.check.report import Diagnosis, Report
 from gate.config.settings import ServerSettings, Settings
 from gate.config.spelling import is_loopback
+from gate.parts import MIB, site_policy
 from gate.site.index import Site, read_site
 from gate.site.policies import Policies
 from gate.site.tree import TreeProblem
