@@ -17,8 +17,7 @@ from unittest.mock import patch
 
 from aiohttp import web
 
-from gate import app as parts
-from gate import server
+from gate import app, parts, server
 from gate.access import Access
 from gate.cache import Verdict
 from gate.config.load import load
@@ -61,13 +60,13 @@ def main() -> None:
     """Serve until ended."""
     count, most, config = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
 
-    async def fill(app: web.Application) -> None:
+    async def fill(_: web.Application) -> None:
         await Warm.made.fill(count, most, config.with_suffix(".cookies"))
 
     def make_app(*given: Any, **named: Any) -> web.Application:
-        app = parts.make_app(*given, **named)
-        app.on_startup.append(fill)
-        return app
+        made = app.make_app(*given, **named)
+        made.on_startup.append(fill)
+        return made
 
     with patch.object(parts, "Access", Warm), patch.object(server, "make_app", make_app):
         server.main(load(config, {}))

@@ -114,7 +114,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _until_stopped(serve: Callable[[], None], *, place: str = "") -> int:
-    from gate.server import ServeProblem
+    from gate.doors import ServeProblem
     from gate.start import StartProblem
 
     # while still starting, as Ctrl-C: else it ends no process that is the first of its container

@@ -1,4 +1,4 @@
-"""Runs the application on sockets: start, signals, drain, stop.
+"""Runs the gate, as one process or several: start, signals, drain, stop.
 
 Everything that can be wrong is found in `prepare`, before anything listens.
 """
@@ -8,12 +8,9 @@ import contextlib
 import gc
 import logging
 import os
-import signal
 import socket
-import ssl
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,19 +20,17 @@ from gate.app import METRICS, READINESS, make_app
 from gate.certificates import Certificates
 from gate.config.settings import MetricsSettings, ServerSettings, Settings
 from gate.config.spelling import is_loopback
-from gate.connections import Connections, Factory, raise_the_limit
-from gate.door.door import signs_of
-from gate.doors import BACKLOG, ServeProblem, clear_path, open_path, open_port
+from gate.connections import raise_the_limit
+from gate.doors import clear_path, open_path, open_port
+from gate.listening import listening, port_of
 from gate.monitoring import metrics_app
-from gate.observe.level import LevelSwitch
 from gate.observe.snapshots import Snapshots
 from gate.observe.writer import LineWriter, lines_to_standard_output, logging_to_standard_error
 from gate.parts import open_site
-from gate.proxies import Proxies
 from gate.reload import Reloader
-from gate.runner import DoorRunner
 from gate.sign_in.neighbours import ALONE as NO_NEIGHBOURS
 from gate.sign_in.neighbours import Neighbours
+from gate.signals import leash_signal, stop_signal, switch_level_by_signal
 from gate.site.haste import Haste
 from gate.site.tree import TreeProblem, signature
 from gate.site.watch import Meet, alone
@@ -43,18 +38,10 @@ from gate.start import Prepared, prepare
 from gate.watching import SNAPSHOTS
 from gate.workers import Meeting, Workers, heard
 
-__all__ = ["ServeProblem", "listening", "main", "running", "serve", "stop_signal"]
-
 log = logging.getLogger(__name__)
 
 COLLECT_AFTER = 20_000
 """New objects between two looks of the collector; Python looks after every 700."""
-
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
-
-LAST_SECONDS = 0.3
-"""After SIGTERM, for requests that are on their way over connections that are open: some round
-trips."""
 
 
 def main(settings: Settings, again: Callable[[], Settings] | None = None) -> None:
@@ -85,10 +72,6 @@ class Seat:
 
 
 ALONE: Final = Seat()
-
-AT_ONCE: Final = 8
-"""Connections that are taken in one turn of the loop. With one at a time, the last of a hundred
-that come together would wait for a hundred turns, in each of which all the others are answered."""
 
 
 def serve_by_workers(prepared: Prepared, again: Callable[[], Settings] | None) -> None:
@@ -175,7 +158,7 @@ async def _serve_on(
     again: Callable[[], Settings] | None,
 ) -> None:
     stop = leash_signal(leash)
-    _switch_level_by_signal()
+    switch_level_by_signal()
     async with running(prepared, output, doors=doors, seat=seat, again=again) as (app, _):
         heard()
         await stop.wait()
@@ -188,7 +171,7 @@ async def serve(
     """Listen until a signal ends it. Raises `ServeProblem`."""
     server = prepared.settings.server
     stop = stop_signal()
-    _switch_level_by_signal()
+    switch_level_by_signal()
     _spare_the_collector()
     doors = await asyncio.to_thread(open_doors, server)
     async with running(prepared, output, doors=doors, again=again) as (app, _):
@@ -213,7 +196,7 @@ def open_doors(server: ServerSettings) -> list[socket.socket]:
 
 def _tell_where(prepared: Prepared, doors: list[socket.socket]) -> None:
     server = prepared.settings.server
-    log.info("serving %s on %s", prepared.state.site.root, address(server, _port(doors)))
+    log.info("serving %s on %s", prepared.state.site.root, address(server, port_of(doors)))
     if not server.public_url and (server.socket or not is_loopback(server.host)):
         log.warning("[server] public_url is empty: set it to the https address that browsers see")
     if server.prefix:
@@ -278,174 +261,6 @@ async def _metrics_port(
     inner = metrics_app(app[METRICS])
     async with listening(inner, metrics.host, metrics.port, key="[metrics] port"):
         yield
-
-
-@contextlib.asynccontextmanager
-async def listening(
-    app: web.Application,
-    host: str,
-    port: int,
-    *,
-    key: str,
-    tls: ssl.SSLContext | None = None,
-    grace: float = 1.0,
-    doors: list[socket.socket] | None = None,
-    inner: socket.socket | None = None,
-    bounds: ServerSettings | None = None,
-) -> AsyncIterator[int]:
-    """An application on TCP sockets, whose port is yielded, or on `doors` that are open already.
-    `key` is the setting or option that names the port, `bounds` has those of connections, and
-    `inner` is for those that have none: the other workers. Raises `ServeProblem` where the sockets
-    cannot be had."""
-    leaving = asyncio.Event()
-    app.on_response_prepare.append(partial(_say_farewell, leaving))
-    if doors is None:
-        doors = await asyncio.to_thread(open_port, host, port, key=key)
-    # aiohttp waits twice, for requests and for their connections, and for ever where told 0
-    runner = DoorRunner(
-        app,
-        handle_signals=False,
-        shutdown_timeout=max(grace / 2, 0.01),
-        tcp_keepalive=False,  # the doors have seen to it
-    )
-    async with contextlib.AsyncExitStack() as stack:
-        stack.push_async_callback(runner.cleanup)
-        for door in doors:
-            stack.callback(door.close)
-        await runner.setup()
-        assert runner.server is not None, "set up just now"
-        number = _port(doors)
-        factory: Factory = runner.server
-        if inner is not None:
-            stack.callback((await _listener(factory, inner, None, None)).close)
-        if bounds is not None:
-            proxies = Proxies(bounds.trusted_proxies)
-            connections = Connections(bounds, proxies, factory, signs_of)
-            factory = await stack.enter_async_context(connections)
-        listeners = [
-            await _listener(factory, each, tls, bounds) for door in doors for each in _all_at(door)
-        ]
-        for listener in listeners:
-            stack.callback(listener.close)
-        yield number
-        leaving.set()
-        if runner.doors is not None:
-            runner.doors.leaving = True
-        await _take_the_last(listeners, runner.server, tls)
-
-
-async def _listener(
-    factory: Factory,
-    door: socket.socket,
-    tls: ssl.SSLContext | None,
-    bounds: ServerSettings | None,
-) -> asyncio.Server:
-    loop = asyncio.get_running_loop()
-    patience = None if bounds is None or tls is None else bounds.header_timeout
-    if door.family == socket.AF_INET or door.family == socket.AF_INET6:
-        return await loop.create_server(
-            factory, sock=door, ssl=tls, backlog=BACKLOG, ssl_handshake_timeout=patience
-        )
-    return await loop.create_unix_server(factory, sock=door, backlog=BACKLOG)
-
-
-def _all_at(door: socket.socket) -> list[socket.socket]:
-    """The socket as often as connections may be taken from it in one turn of the loop, in which all
-    that is asked on the others is answered: by itself it would give one."""
-    if door.family not in (socket.AF_INET, socket.AF_INET6):
-        return [door]
-    return [door, *(door.dup() for _ in range(AT_ONCE - 1))]
-
-
-def _port(doors: list[socket.socket]) -> int:
-    """The port that all of them have; 0 for a socket in the file system."""
-    name = doors[0].getsockname()
-    return int(name[1]) if isinstance(name, tuple) else 0
-
-
-async def _say_farewell(
-    leaving: asyncio.Event, request: web.Request, response: web.StreamResponse
-) -> None:
-    if leaving.is_set():
-        response.headers["Connection"] = "close"
-        response.force_close()
-
-
-async def _take_the_last(
-    listeners: list[asyncio.Server], server: Any, tls: ssl.SSLContext | None
-) -> None:
-    """Stop listening without a reset for those whom the kernel connected already: they would all
-    be lost with the socket. Then wait a moment for what they and the others have sent."""
-    loop = asyncio.get_running_loop()
-    doors = [each.dup() for listener in listeners for each in listener.sockets]
-    for listener in listeners:
-        listener.close()
-    late = [each for door in doors for each in _waiting(door)]
-    end = loop.time() + LAST_SECONDS
-    async with asyncio.TaskGroup() as group:
-        for each in late:
-            group.create_task(_welcome(each, server, tls))
-    while server.connections and loop.time() < end:  # noqa: ASYNC110 - there is no event for it
-        await asyncio.sleep(0.01)
-
-
-def _waiting(door: socket.socket) -> Iterator[socket.socket]:
-    """The connections in a listening socket's queue; closes it."""
-    door.setblocking(False)
-    with door, contextlib.suppress(OSError):
-        while True:
-            yield door.accept()[0]
-
-
-async def _welcome(each: socket.socket, server: Any, tls: ssl.SSLContext | None) -> None:
-    loop = asyncio.get_running_loop()
-    with contextlib.suppress(OSError, TimeoutError):
-        async with asyncio.timeout(LAST_SECONDS):
-            await loop.connect_accepted_socket(server, each, ssl=tls)
-
-
-def stop_signal() -> asyncio.Event:
-    """An event that the first SIGTERM or SIGINT sets; a second one ends the process at once."""
-    loop = asyncio.get_running_loop()
-    came = asyncio.Event()
-
-    def on(which: signal.Signals) -> None:
-        if came.is_set():
-            _end_by(which)
-        came.set()
-
-    for which in _SIGNALS:
-        with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C cancels instead
-            loop.add_signal_handler(which, on, which)
-    return came
-
-
-def _switch_level_by_signal() -> None:
-    """SIGUSR1 turns debugging on and off."""
-    with contextlib.suppress(NotImplementedError, AttributeError):  # Windows has no such signal
-        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, LevelSwitch().turn)
-
-
-def leash_signal(leash: int) -> asyncio.Event:
-    """The same for a worker: it never ends at once by itself, because whoever signals a whole group
-    of processes signals it twice. It stops too when the process that holds the leash has gone."""
-    loop = asyncio.get_running_loop()
-    came = asyncio.Event()
-
-    def gone() -> None:
-        loop.remove_reader(leash)
-        came.set()
-
-    for which in _SIGNALS:
-        loop.add_signal_handler(which, came.set)
-    loop.add_reader(leash, gone)
-    return came
-
-
-def _end_by(which: signal.Signals) -> None:
-    signal.signal(which, signal.SIG_DFL)
-    os.kill(os.getpid(), which)
-    os._exit(128 + which)  # a container's first process is not killed by its own signals
 
 
 def address(server: ServerSettings, port: int) -> str:

@@ -64,7 +64,7 @@ FLOORS = [
     ["sign_in.pages", "sign_in.surroundings", "sign_in.offers", "sign_in.events"],
     ["sign_in.handlers", "sign_in.wiring"],
     ["parts", "app", "runner"],
-    ["certificates", "doors", "workers"],
+    ["certificates", "doors", "workers", "listening", "signals"],
     ["start", "reload", "server", "health", "demo.start"],
     ["check", "check.report", "check.mask", "check.ear", "check.causes", "check.facts"],
     ["check.verdicts", "check.shape", "check.verify_api", "check.jwts", "check.surroundings"],

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from gate.config.settings import ServerSettings
 from gate.health import ask
-from gate.server import listening
+from gate.listening import listening
 from tests.certificates import make_certificate
 from tests.conftest import Gate
 from tests.processes import free_ports, run_gate, write_config

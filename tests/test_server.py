@@ -10,7 +10,9 @@ import pytest
 from aiohttp import web
 
 from gate.config.settings import ServerSettings
-from gate.server import LAST_SECONDS, ServeProblem, address, listening
+from gate.doors import ServeProblem
+from gate.listening import LAST_SECONDS, listening
+from gate.server import address
 from tests.certificates import make_certificate
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -22,8 +22,10 @@ from gate.config.settings import (
 from gate.config.sign_in import QrSettings, SignInSettings
 from gate.demo.phone import CLIENT
 from gate.demo.portal import make_portal
+from gate.listening import listening
 from gate.observe.writer import LineWriter, lines_to_standard_output, logging_to_standard_error
-from gate.server import listening, run, running, stop_signal
+from gate.server import run, running
+from gate.signals import stop_signal
 from gate.start import Prepared, prepare
 from gate.state.keys import new_key
 
