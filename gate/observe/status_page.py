@@ -139,7 +139,7 @@ def _latency(hour: Sequence[Minute]) -> _Chart:
     top = max([each for each in most if each is not None], default=0.0)
     return _Chart(
         "Verify API",
-        f"{_count(whole.count)} answers, {_seconds(whole.quantile(0.5))} in the middle",
+        f"{_count(whole.count)} answered, {_seconds(whole.quantile(0.5))} in the middle",
         _seconds(top),
         charts.lines(
             [("most", most), ("half", half)],
