@@ -10,9 +10,13 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from gate.config.settings import LogSettings
+from gate.observe.access_log import FLUSH_LINES, AccessLog, Line
+from gate.observe.problems import Problems
+from gate.observe.requests import RequestCounts
 from gate.site.index import Site
 from tests.conftest import Gate, MakeGate
-from tests.fakes import GOOD, FakeApi, FakeClock
+from tests.fakes import GOOD, FakeApi, FakeClock, Lines
 from tests.in_turn import in_turn
 from tests.raw import exchange, statuses
 
@@ -288,3 +292,17 @@ async def test_methods_that_the_conventions_do_not_know_are_told_as_other(gate: 
     await gate.request("PROPFIND", "/")
     (line,) = await gate.log()
     assert (line["http.request.method"], line["http.response.status_code"]) == ("_OTHER", 405)
+
+
+async def test_lines_are_handed_over_however_late_the_loop_comes_to_its_timers() -> None:
+    output = Lines()
+    log = AccessLog(LogSettings(), output, secret=b"s", counts=RequestCounts(), problems=Problems())
+    for number in range(FLUSH_LINES * 3 + 1):
+        log.note(
+            Line(0.0, "GET", f"/{number}", "http", "x", "x", 200, 1, "allowed", None, "x", 1.0)
+        )
+    assert len(output.entries) == FLUSH_LINES * 3, "the loop did not turn meanwhile"
+    log.flush()
+    paths = [entry["url.path"] for entry in output.entries]
+    assert paths == [f"/{number}" for number in range(FLUSH_LINES * 3 + 1)]
+    assert log.statistics().responses["allowed", "2xx"] == FLUSH_LINES * 3 + 1

@@ -30,6 +30,11 @@ from gate.trace import Trace
 FLUSH_SECONDS = 0.05
 """Lines are handed to the writer in batches: waking its thread costs more than a line."""
 
+FLUSH_LINES = 1000
+"""So many are handed over at once, whatever the time: where thousands of connections ask without a
+pause, the loop comes to its timers only after a second or two, and a batch as large as everything
+that may wait would be lost."""
+
 _MAX_TEXT = 512
 # of one text in JSON: with path, agent and subject as long as that a line still has less than the
 # 4,096 bytes that a pipe takes at once, and so no other worker's line comes in between
@@ -149,9 +154,12 @@ class AccessLog:
 
     def note(self, line: Line) -> None:
         """Whoever answered says what is to be told of it."""
-        if not self._batch:
+        batch = self._batch
+        batch.append(line)
+        if len(batch) == 1:
             asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
-        self._batch.append(line)
+        elif len(batch) == FLUSH_LINES:
+            self.flush()
         if line.status >= 500:
             path = _told_path(line.path)
             self._problems.answered(line.status, line.outcome, path, line.request_id)
