@@ -3,8 +3,8 @@
 
 Everything in the process that asks Python for the time is told so. The monotonic clock is right, as
 it is when somebody sets a machine's clock. (faketime does the same from outside, but while it reads
-a file, its wait for the interpreter's lock keeps that lock's own mutex: now and then one thread
-shut out the other for half a minute, whatever program it was.)
+a file, its wait for the interpreter's lock keeps that lock's own mutex: now and then one thread of
+the gate shut out the other for more than ten seconds.)
 """
 
 import mmap

@@ -265,9 +265,9 @@ def _hot_reads(
     parts: Parts, log: AccessLog, wall: Callable[[], float], keepalive_timeout: float
 ) -> HotReads:
     """The fast door's share: the same rooms as the corridor's."""
-    around = parts.around
+    around, current = parts.around, parts.around.current
     return HotReads(
-        build=lambda: around.current.build,
+        build=lambda: current.build,
         wall=wall,
         access=around.access,
         seal=around.seal,
