@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode
 
@@ -33,7 +34,7 @@ from gate.verify.listener import NOBODY, Listener
 RESTING = "the verify API is given a rest after failures"
 
 RETRY_PAUSE = 0.05, 0.2
-"""Seconds, from and to, before the one retry of a question that got no byte of an answer."""
+"""Seconds, from and to, before the one retry of a question that got no answer."""
 
 
 @dataclass(slots=True)
@@ -42,6 +43,8 @@ class _Asking:
 
     token: Token
     silence: Cause = Cause.SILENT
+    is_reused: bool = False
+    """Whether it was put over a connection that an earlier question left open."""
 
 
 class ApiVerifier:
@@ -65,7 +68,9 @@ class ApiVerifier:
         self._client: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> "ApiVerifier":
-        self._client = client(self._settings)
+        reuse = aiohttp.TraceConfig()
+        reuse.on_connection_reuseconn.append(_note_reuse)
+        self._client = client(self._settings, [reuse])
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -125,20 +130,32 @@ class ApiVerifier:
 
     async def _ask_again_once(self, asking: _Asking) -> Verdict:
         try:
-            return await self._ask(asking)
-        except NoByteCame:
+            return await self._ask_until_heard(asking)
+        except NoAnswerCame:
             if not self.breaker.may_retry():
                 raise
             await asyncio.sleep(random.uniform(*RETRY_PAUSE))  # noqa: S311 - spreads load
-            return await self._ask(asking)
+            return await self._ask_until_heard(asking)
+
+    async def _ask_until_heard(self, asking: _Asking) -> Verdict:
+        """An API may end a connection that was left open while the next question is on its way
+        (RFC 9112, 9.5). That is no failure: it is put again at once, at last over a new one."""
+        while True:
+            try:
+                return await self._ask(asking)
+            except NoAnswerCame:
+                if not asking.is_reused:
+                    raise
 
     async def _ask(self, asking: _Asking) -> Verdict:
         assert self._client is not None, "used outside its context"
+        asking.is_reused = False
         try:
             async with self._client.request(
                 self._settings.method,
                 allow_redirects=False,
                 proxy=self._settings.proxy or None,
+                trace_request_ctx=asking,
                 **self._asked_for_somebody(asking.token),
             ) as response:
                 asking.silence = Cause.BODY_SILENT
@@ -146,13 +163,12 @@ class ApiVerifier:
                 _obey(response)
                 body = await read_body(response) if response.status == 200 else b""
         except TimeoutError:
-            raise NoByteCame(Cause.CONNECT_TIMEOUT, "no connection in time") from None
-        except (aiohttp.ClientConnectorError, aiohttp.ServerDisconnectedError) as error:
-            raise NoByteCame(cause_of(error), f"asking failed: {type(error).__name__}") from None
+            raise NoAnswerCame(Cause.CONNECT_TIMEOUT, "no connection in time") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # the text of a client error may hold the URL, and so the token: only its kind is told
             what = f"asking failed: {type(error).__name__}"
-            raise VerifyUnavailable(cause_of(error), what) from None
+            kind = NoAnswerCame if _is_unheard(error, asking) else VerifyUnavailable
+            raise kind(cause_of(error), what) from None
         if response.status == 200:
             self._listener.read(body)
         return self._judge(response.status, body)
@@ -172,8 +188,19 @@ def _obey(response: aiohttp.ClientResponse) -> None:
         raise AskedToWait(wish or "")
 
 
-class NoByteCame(VerifyUnavailable):
-    """Nothing of an answer arrived, so that asking again cannot be asking twice."""
+async def _note_reuse(_client: object, context: SimpleNamespace, _params: object) -> None:
+    context.trace_request_ctx.is_reused = True
+
+
+def _is_unheard(error: Exception, asking: _Asking) -> bool:
+    """Whether there was no connection, or it ended before an answer's head."""
+    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ServerDisconnectedError):
+        return True
+    return asking.silence is Cause.SILENT and cause_of(error) is Cause.RESET
+
+
+class NoAnswerCame(VerifyUnavailable):
+    """There was no connection, or it ended before an answer's head: it may be asked again."""
 
 
 class AskedToWait(VerifyUnavailable):
@@ -233,7 +260,9 @@ class Reach(Protocol):
     def client_key(self) -> Path | None: ...
 
 
-def client(settings: Reach) -> aiohttp.ClientSession:
+def client(
+    settings: Reach, traces: list[aiohttp.TraceConfig] | None = None
+) -> aiohttp.ClientSession:
     """An HTTP client that keeps no cookies, follows no environment and unpacks nothing itself."""
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ssl=tls_context(settings)),
@@ -241,6 +270,7 @@ def client(settings: Reach) -> aiohttp.ClientSession:
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=settings.connect_timeout),
         auto_decompress=False,
         trust_env=False,
+        trace_configs=traces,
     )
     # aiohttp would ask again by itself after a lost connection, without budget or pause; its own
     # test client turns that off in the same way
