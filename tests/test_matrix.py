@@ -236,7 +236,7 @@ class Form(Plain):
     frame = (
         '<iframe name="docs"></iframe><form id="open" method="post" target="docs"'
         ' action="{gate}/-/session"><input type="hidden" name="token" value="TOKEN"></form>'
-        "<script>document.getElementById('open').submit()</script>"
+        "<script>addEventListener('load', () => document.getElementById('open').submit())</script>"
     )
     opening: Mapping[str, int] = {"/-/session": 1, "/": 1}
 
