@@ -14,7 +14,7 @@ from gate.site.tree import TreeProblem
 from gate.state.journal import Journal, JournalProblem
 from gate.state.keys import KeyProblem, open_keys
 from gate.state.revocations import Revocations
-from gate.verify.api import tls_context
+from gate.verify.client import tls_context
 
 REVOCATIONS_FILE = "revocations"
 

@@ -45,7 +45,7 @@ FLOORS = [
     ],
     ["languages", "wording", "brand", "pages"],
     # who is asked about a token
-    ["verify.judge", "verify.api", "verify.introspection"],
+    ["verify.judge", "verify.client", "verify.api", "verify.introspection"],
     ["verify.jose.refusal", "verify.jose.sources", "verify.jose.verifier", "verify.presets"],
     ["shared.envelope", "shared.link", "shared.bulletin", "shared.verdicts", "shared.tier"],
     # the decision, and the corridor around it

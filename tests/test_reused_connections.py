@@ -1,14 +1,18 @@
-"""The verify API ends a connection that was left open, just as the next question is put."""
+"""An API ends a connection that was left open, just as the next question is put."""
 
+import re
 import socket
 import struct
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from gate.cache import Verdict
 from gate.config.settings import VerifySettings
+from gate.config.sign_in import QrSettings
+from gate.sign_in.asking import Api
 from gate.tokens import Token
 from gate.verify.api import ApiVerifier
 from gate.verify.breaker import RETRY_SAVINGS
@@ -21,6 +25,17 @@ RESET = struct.pack("ii", 1, 0)
 """SO_LINGER: closing throws away and resets."""
 
 
+def _read(connection: socket.socket) -> bytes:
+    """A whole request; its body."""
+    raw = b""
+    while True:
+        head, end, body = raw.partition(b"\r\n\r\n")
+        length = re.search(rb"(?i)content-length: (\d+)", head)
+        if end and len(body) >= int(length[1] if length else 0):
+            return body
+        raw += connection.recv(65536)
+
+
 class Ending:
     """An API in a thread: it ends each connection when told to, and not before."""
 
@@ -28,7 +43,7 @@ class Ending:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/verify"
         self.answer = YES
-        self.questions = 0
+        self.questions: list[bytes] = []
         self._end, self._ended = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
@@ -40,10 +55,7 @@ class Ending:
             except OSError:
                 return
             with connection:
-                while b"\r\n\r\n" not in connection.recv(65536, socket.MSG_PEEK):
-                    pass
-                connection.recv(65536)
-                self.questions += 1
+                self.questions.append(_read(connection))
                 connection.sendall(self.answer)
                 if self.answer:
                     self._end.wait(PATIENCE)
@@ -75,18 +87,33 @@ def ending() -> Iterator[Ending]:
     api.stop()
 
 
-def verifier(api: Ending) -> ApiVerifier:
-    return ApiVerifier(VerifySettings(url=api.url, timeout=PATIENCE))
+def verifier(api: Ending, **settings: Any) -> ApiVerifier:
+    return ApiVerifier(VerifySettings(url=api.url, timeout=PATIENCE, **settings))
 
 
-async def test_it_is_no_failure_however_often(ending: Ending) -> None:
-    times = int(RETRY_SAVINGS) + 5
-    async with verifier(ending) as asking:
-        for number in range(times):
+@pytest.mark.parametrize(
+    ("settings", "body"),
+    [({}, b""), ({"method": "POST", "token_in": "form"}, b"token=t%d")],
+    ids=["GET", "POST"],
+)
+async def test_it_is_no_failure_however_often(
+    ending: Ending, settings: dict[str, Any], body: bytes
+) -> None:
+    times = range(int(RETRY_SAVINGS) + 5)
+    async with verifier(ending, **settings) as asking:
+        for number in times:
             assert await asking.verify(Token(f"t{number}")) == Verdict(active=True)
             ending.end()
         assert asking.breaker.may_retry()
-    assert ending.questions == times
+    assert ending.questions == [body % number if body else b"" for number in times]
+
+
+async def test_nor_when_somebody_signs_in(ending: Ending) -> None:
+    async with Api(QrSettings(timeout=PATIENCE)) as api:
+        for number in range(3):
+            assert (await api.post_form(ending.url, {"n": str(number)})).document is True
+            ending.end()
+    assert ending.questions == [b"n=0", b"n=1", b"n=2"]
 
 
 async def test_a_new_connection_that_is_reset_is_tried_once_more(ending: Ending) -> None:
@@ -95,7 +122,7 @@ async def test_a_new_connection_that_is_reset_is_tried_once_more(ending: Ending)
         with pytest.raises(VerifyUnavailable) as caught:
             await asking.verify(Token("good"))
     assert caught.value.cause is Cause.RESET
-    assert ending.questions == 2
+    assert len(ending.questions) == 2
 
 
 async def test_what_ends_in_the_midst_of_an_answer_is_not_asked_again(ending: Ending) -> None:
@@ -105,4 +132,4 @@ async def test_what_ends_in_the_midst_of_an_answer_is_not_asked_again(ending: En
         with pytest.raises(VerifyUnavailable) as caught:
             await asking.verify(Token("good"))
     assert caught.value.cause is Cause.BODY_BROKEN
-    assert ending.questions == 1
+    assert len(ending.questions) == 1

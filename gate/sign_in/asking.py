@@ -12,7 +12,7 @@ from gate import __version__
 from gate.config.sign_in import QrSettings
 from gate.sign_in.progress import BadAnswer, Unreachable
 from gate.verify import strict_json
-from gate.verify.api import client, read_body
+from gate.verify.client import client, read_body
 from gate.verify.faults import cause_of
 from gate.verify.judge import ABSENT, VerifyUnavailable
 

@@ -7,14 +7,11 @@ bounds, is "cannot say". No reason that leaves this room holds the token or what
 import asyncio
 import json
 import random
-import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import quote, urlencode
 
 import aiohttp
@@ -27,8 +24,9 @@ from gate.config.settings import VerifySettings
 from gate.tokens import Token
 from gate.verify.breaker import LONGEST_PAUSE, Breaker
 from gate.verify.cause import Cause
+from gate.verify.client import client, read_body
 from gate.verify.faults import cause_of
-from gate.verify.judge import MAX_BODY_BYTES, RETRY_AFTER, Judge, VerifyUnavailable, inflate
+from gate.verify.judge import RETRY_AFTER, Judge, VerifyUnavailable
 from gate.verify.listener import NOBODY, Listener
 
 RESTING = "the verify API is given a rest after failures"
@@ -43,8 +41,6 @@ class _Asking:
 
     token: Token
     silence: Cause = Cause.SILENT
-    is_reused: bool = False
-    """Whether it was put over a connection that an earlier question left open."""
 
 
 class ApiVerifier:
@@ -68,9 +64,7 @@ class ApiVerifier:
         self._client: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> "ApiVerifier":
-        reuse = aiohttp.TraceConfig()
-        reuse.on_connection_reuseconn.append(_note_reuse)
-        self._client = client(self._settings, [reuse])
+        self._client = client(self._settings)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -130,32 +124,20 @@ class ApiVerifier:
 
     async def _ask_again_once(self, asking: _Asking) -> Verdict:
         try:
-            return await self._ask_until_heard(asking)
+            return await self._ask(asking)
         except NoAnswerCame:
             if not self.breaker.may_retry():
                 raise
             await asyncio.sleep(random.uniform(*RETRY_PAUSE))  # noqa: S311 - spreads load
-            return await self._ask_until_heard(asking)
-
-    async def _ask_until_heard(self, asking: _Asking) -> Verdict:
-        """An API may end a connection that was left open while the next question is on its way
-        (RFC 9112, 9.5). That is no failure: it is put again at once, at last over a new one."""
-        while True:
-            try:
-                return await self._ask(asking)
-            except NoAnswerCame:
-                if not asking.is_reused:
-                    raise
+            return await self._ask(asking)
 
     async def _ask(self, asking: _Asking) -> Verdict:
         assert self._client is not None, "used outside its context"
-        asking.is_reused = False
         try:
             async with self._client.request(
                 self._settings.method,
                 allow_redirects=False,
                 proxy=self._settings.proxy or None,
-                trace_request_ctx=asking,
                 **self._asked_for_somebody(asking.token),
             ) as response:
                 asking.silence = Cause.BODY_SILENT
@@ -186,10 +168,6 @@ def _obey(response: aiohttp.ClientResponse) -> None:
     wish = response.headers.get("Retry-After")
     if response.status == 429 or (response.status == 503 and wish is not None):
         raise AskedToWait(wish or "")
-
-
-async def _note_reuse(_client: object, context: SimpleNamespace, _params: object) -> None:
-    context.trace_request_ctx.is_reused = True
 
 
 def _is_unheard(error: Exception, asking: _Asking) -> bool:
@@ -245,57 +223,3 @@ class Question:
                 question["data"] = json.dumps({name: token.text}).encode("ascii")
                 headers["Content-Type"] = "application/json"
         return {"url": URL(url, encoded=True), **question}
-
-
-class Reach(Protocol):
-    """The keys of a section that say how an API is reached."""
-
-    @property
-    def connect_timeout(self) -> float: ...
-    @property
-    def ca_file(self) -> Path | None: ...
-    @property
-    def client_certificate(self) -> Path | None: ...
-    @property
-    def client_key(self) -> Path | None: ...
-
-
-def client(
-    settings: Reach, traces: list[aiohttp.TraceConfig] | None = None
-) -> aiohttp.ClientSession:
-    """An HTTP client that keeps no cookies, follows no environment and unpacks nothing itself."""
-    session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ssl=tls_context(settings)),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=settings.connect_timeout),
-        auto_decompress=False,
-        trust_env=False,
-        trace_configs=traces,
-    )
-    # aiohttp would ask again by itself after a lost connection, without budget or pause; its own
-    # test client turns that off in the same way
-    session._retry_connection = False
-    return session
-
-
-async def read_body(response: aiohttp.ClientResponse, limit: int = MAX_BODY_BYTES) -> bytes:
-    """The whole body, decompressed. Raises `VerifyUnavailable` past `limit` bytes."""
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > limit:
-            raise VerifyUnavailable(Cause.BODY_TOO_LARGE, "the answer is too large")
-    coding = response.headers.get("Content-Encoding", "identity").strip().lower()
-    return bytes(body) if coding == "identity" else inflate(bytes(body), coding, limit)
-
-
-def tls_context(settings: Reach) -> ssl.SSLContext | bool:
-    """How to trust the verify API; True for aiohttp's own way, by what the system trusts: to read
-    that takes a tenth of a second. Raises OSError or ssl.SSLError for unusable files."""
-    if not settings.ca_file and not settings.client_certificate:
-        return True
-    context = ssl.create_default_context(cafile=settings.ca_file)
-    if settings.client_certificate:
-        # without a password OpenSSL would ask the terminal for that of an encrypted key
-        context.load_cert_chain(settings.client_certificate, settings.client_key, password="")
-    return context

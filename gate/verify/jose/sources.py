@@ -17,9 +17,10 @@ from yarl import URL
 
 from gate import __version__, behalf
 from gate.config.settings import VerifySettings
-from gate.verify.api import AskedToWait, client, read_body
+from gate.verify.api import AskedToWait
 from gate.verify.breaker import Breaker
 from gate.verify.cause import Cause, of_status
+from gate.verify.client import client, read_body
 from gate.verify.faults import cause_of
 from gate.verify.jose.keys import MAX_JWKS_BYTES, KeySet, of_file, of_jwks
 from gate.verify.judge import VerifyUnavailable
