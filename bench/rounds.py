@@ -65,14 +65,16 @@ class Rounds:
             secure=secure,
         )
         spent = server.cpu_seconds - before
+        memory = server.resident
         counted = load.requests / scenario.requests
         contender.answered += load.requests
+        server.settle()
         return {
             "micros": spent / counted * 1e6,
             "rate": counted / load.seconds,
             "p50_ms": load.p50_ms,
             "p99_ms": load.p99_ms,
-            "rss_mib": server.resident / MIB,
+            "rss_mib": memory / MIB,
         }
 
 

@@ -17,6 +17,9 @@ from bench.machine import Cores, cpu_seconds, family, on_core, resident
 
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
+SETTLE_SECONDS = 20.0
+A_LOOK = 0.1
+"""Seconds over which a server must have done next to nothing, to be called settled."""
 PIPE_BYTES = 1 << 20
 """Between a server and what counts its lines; Linux gives no more."""
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -52,6 +55,15 @@ class Server:
     def cpu_seconds(self) -> float:
         """Processor time of all its processes since their start."""
         return sum(map(cpu_seconds, self.processes))
+
+    def settle(self) -> None:
+        """Until it has worked off what it was asked for, or `SETTLE_SECONDS` have passed: who is
+        measured next has the same core."""
+        end = time.monotonic() + SETTLE_SECONDS
+        spent, before = self.cpu_seconds, -1.0
+        while spent - before > A_LOOK / 10 and time.monotonic() < end:
+            time.sleep(A_LOOK)
+            spent, before = self.cpu_seconds, spent
 
     @property
     def resident(self) -> int:

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bench import caddy, charts, equal_load, limits, load, page, report, results, scripts
+from bench import caddy, charts, equal_load, limits, load, page, report, results, scripts, servers
 from bench.chromium import NAVIGATION
 from bench.contenders import Field, enter
 from bench.limits import Judged, Limit
@@ -131,6 +131,27 @@ def answering(answer: bytes) -> Iterator[int]:
 
 
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+class Busy(Server):
+    """It works off what it was asked for: so much more at each look."""
+
+    left = 5
+
+    @property
+    def cpu_seconds(self) -> float:
+        self.left -= 1
+        return -max(self.left, 0) * servers.A_LOOK
+
+
+def test_who_has_been_measured_is_waited_for_until_the_work_is_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What it had queued would be taken from the next one's time: they have one core."""
+    monkeypatch.setattr(servers, "A_LOOK", 0.001)
+    server = Busy(0, 0)
+    server.settle()
+    assert server.left < 0
 
 
 def test_the_time_of_a_request_counts_from_when_it_was_due() -> None:
